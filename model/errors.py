@@ -1,0 +1,31 @@
+"""What can go wrong in the model room; the class docstring is the message.
+
+Knows: nothing else of the project.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+
+class ModelError(Exception):
+    """The model could not do what was asked."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(f"{inspect.cleandoc(type(self).__doc__ or '')} {detail}".strip())
+
+
+class VersionMissing(ModelError):
+    """No such published version; `hopstream train` publishes one."""
+
+
+class VersionDamaged(ModelError):
+    """A published version does not match its own manifest and is refused; publish it again."""
+
+
+class CatalogueMismatch(ModelError):
+    """These weights were trained for another catalogue; publish weights and catalogue together."""
+
+
+class NotEnoughData(ModelError):
+    """There are too few events to train on."""

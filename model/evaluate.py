@@ -1,0 +1,271 @@
+"""Predict, then reveal: a frozen model on the rest of the stream, beside live popularity.
+
+Knows: the stream protocol's input, candidates, seen filter and groups of events.
+Does not know: files, topics, training, lists that were really shown.
+
+One pass per user is enough for the model: the state after event i knows no later event, so encoding a history
+once answers every question asked along it. A window holds the newest 200 to 264 events, as a served sequence
+does.
+"""
+
+# E = judged events, T = states of a batch, I = items, D = M * d
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from model.batch import Events, padded
+from model.catalogue import Catalogue
+from model.columns import EventColumns
+from model.config import FIRST_ITEM_ROW
+from model.metrics import MISS, Interval, bootstrap, recall_at, summary
+from model.mme import FuxiMME
+from model.popularity import Popularity
+from model.sequences import Histories, histories
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+#: A full window is cut down to this many events, as the worker does between sessions.
+KEPT_EVENTS = 200
+#: Padded positions encoded at once, and scores held at once: bounds memory, no effect on results.
+MAX_POSITIONS = 16_384
+MAX_SCORES = 16_000_000
+DAY_MS = 24 * 3600 * 1000
+#: Half-lives of decayed popularity, tried on the last tenth of the warm part.
+HALF_LIVES_MS = tuple(days * DAY_MS for days in (1, 3, 7, 30, 180))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineReport:
+    """How one contender did: means by group of events, and recall@10 with its interval over users."""
+
+    groups: dict[str, dict[str, float]]  # "all", "warm", ... -> metrics.summary
+    recall: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One run of the stream protocol."""
+
+    events: int  # of the stream
+    judged: int  # events whose user has an earlier one
+    users: int
+    counts: dict[str, int]  # judged events by group
+    half_life_days: float  # of decayed popularity
+    lines: dict[str, LineReport] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Part of one user's history, and which of its states answer a question."""
+
+    start: int  # into Histories.rows
+    stop: int
+    first_state: int  # states at [first_state, stop) are asked what comes next
+
+
+def evaluate(
+    model: FuxiMME,
+    catalogue: Catalogue,
+    columns: EventColumns,
+    num_warm: int,
+    *,
+    filter_seen: bool = True,
+) -> Report:
+    """Judge every event from ``num_warm`` on whose user has an earlier one.
+
+    Lines: model (candidates: its catalogue), popular and popular-decayed (candidates: items with an event
+    before). All answer from the events before the judged one. Groups: warm and cold users, new items (not in
+    the warm part), repeats, hittable (a candidate of the model and not filtered). ``filter_seen`` takes all
+    earlier items of the user out.
+    """
+    judged_E = judged_events(columns, num_warm)
+    half_life_ms = choose_half_life(columns, num_warm, filter_seen)
+    ranks = {
+        "model": model_ranks(model, catalogue, columns, num_warm, filter_seen),
+        "popular": popularity_ranks(columns, num_warm, None, filter_seen),
+        "popular-decayed": popularity_ranks(columns, num_warm, half_life_ms, filter_seen),
+    }
+    groups = groups_of(columns, num_warm, judged_E, catalogue, filter_seen)
+    users_E = columns.user[judged_E]
+    return Report(
+        events=len(columns) - num_warm,
+        judged=len(judged_E),
+        users=len(np.unique(users_E)),
+        counts={name: int(chosen.sum()) for name, chosen in groups.items()},
+        half_life_days=half_life_ms / DAY_MS,
+        lines={
+            name: LineReport(
+                groups={group: summary(ranks_E[chosen]) for group, chosen in groups.items()},
+                recall=bootstrap(recall_at(ranks_E, 10), users_E),
+            )
+            for name, ranks_E in ranks.items()
+        },
+    )
+
+
+def judged_events(columns: EventColumns, num_warm: int) -> IntArray:
+    """Places (E,) of the stream events whose user has an earlier event, ascending."""
+    _, first = np.unique(columns.user, return_index=True)
+    judged = np.ones(len(columns), bool)
+    judged[first] = False
+    judged[:num_warm] = False
+    return np.flatnonzero(judged)
+
+
+def groups_of(
+    columns: EventColumns, num_warm: int, judged_E: IntArray, catalogue: Catalogue, filter_seen: bool
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which judged events belong to which group; (E,) each. Groups overlap."""
+    warm_user = np.zeros(len(columns.users), bool)
+    warm_user[columns.user[:num_warm]] = True
+    warm_item = np.zeros(len(columns.items), bool)
+    warm_item[columns.item[:num_warm]] = True
+    pairs = columns.user.astype(np.int64) * len(columns.items) + columns.item
+    _, first = np.unique(pairs, return_index=True)
+    repeat = np.ones(len(columns), bool)
+    repeat[first] = False
+    known = np.array([item in catalogue for item in columns.items], bool)
+    warm_E, new_E = warm_user[columns.user[judged_E]], ~warm_item[columns.item[judged_E]]
+    repeat_E, known_E = repeat[judged_E], known[columns.item[judged_E]]
+    return {
+        "all": np.ones(len(judged_E), bool),
+        "warm": warm_E,
+        "cold": ~warm_E,
+        "new_item": new_E,
+        "repeat": repeat_E,
+        "hittable": known_E & ~(repeat_E & filter_seen),
+    }
+
+
+def model_ranks(
+    model: FuxiMME, catalogue: Catalogue, columns: EventColumns, num_warm: int, filter_seen: bool = True
+) -> FloatArray:
+    """(E,) rank of each judged event's item in the model's catalogue, in the order of judged_events."""
+    events = histories(columns, catalogue)
+    ranks_n = np.full(len(columns), np.nan)
+    index_ID = model.item_index().detach()
+    device = index_ID.device
+    model.eval()
+    for windows in _batched(_windows(events, num_warm, model.config.max_events)):
+        sequences: list[Events] = [
+            (events.rows[window.start : window.stop], events.times_ms[window.start : window.stop])
+            for window in windows
+        ]
+        batch = padded(sequences, model.config.max_events).to(device)
+        with torch.inference_mode():
+            states_BNMd = model.encode(batch.rows_BN, batch.times_BN, batch.lengths_B).states_BNMd
+        line_T = np.repeat(np.arange(len(windows)), [window.stop - window.first_state for window in windows])
+        place_T = np.concatenate([np.arange(window.first_state, window.stop) for window in windows])
+        begins = np.array([window.start for window in windows])
+        states_TD = states_BNMd[torch.from_numpy(line_T), torch.from_numpy(place_T - begins[line_T])].flatten(
+            1
+        )
+        targets_T = events.rows[place_T + 1] - FIRST_ITEM_ROW
+        first_T = events.starts[np.searchsorted(events.starts, place_T, side="right") - 1]
+        seen = [events.rows[first : place + 1] for first, place in zip(first_T, place_T, strict=True)]
+        ranks_n[events.order[place_T + 1]] = target_ranks(
+            states_TD, index_ID, targets_T, seen if filter_seen else None
+        )
+    return ranks_n[judged_events(columns, num_warm)]
+
+
+def target_ranks(
+    states_TD: Tensor, index_ID: Tensor, targets_T: IntArray, seen: list[IntArray] | None
+) -> FloatArray:
+    """(T,) rank of each target item (negative: not in the catalogue) among the items not in ``seen`` rows."""
+    ranks = [
+        _block_ranks(
+            states_TD[start : start + size],
+            index_ID,
+            targets_T[start : start + size],
+            None if seen is None else seen[start : start + size],
+        )
+        for size in [max(1, MAX_SCORES // max(1, len(index_ID)))]
+        for start in range(0, len(states_TD), size)
+    ]
+    return np.concatenate(ranks) if ranks else np.zeros(0)
+
+
+def _block_ranks(
+    states_TD: Tensor, index_ID: Tensor, targets_T: IntArray, seen: list[IntArray] | None
+) -> FloatArray:
+    scores_TI = states_TD @ index_ID.T
+    if seen is not None:
+        lines = np.repeat(np.arange(len(seen)), [len(rows) for rows in seen])
+        items = np.concatenate(seen) - FIRST_ITEM_ROW
+        known = items >= 0
+        scores_TI[torch.from_numpy(lines[known]), torch.from_numpy(items[known])] = -torch.inf
+    own_T1 = scores_TI.gather(1, torch.from_numpy(np.maximum(targets_T, 0)).to(scores_TI.device)[:, None])
+    higher_T = (scores_TI > own_T1).sum(1).cpu().numpy()
+    ties_T = (scores_TI == own_T1).sum(1).cpu().numpy() - 1
+    hidden_T = own_T1[:, 0].isneginf().cpu().numpy() | (targets_T < 0)
+    return np.where(hidden_T, MISS, 1.0 + higher_T + ties_T / 2)
+
+
+def _windows(events: Histories, num_warm: int, max_events: int) -> Iterator[Window]:
+    """Windows that answer for every judged event: each state sees its newest KEPT_EVENTS or more events."""
+    kept = min(KEPT_EVENTS, max_events)
+    for start, stop in zip(events.starts[:-1].tolist(), events.starts[1:].tolist(), strict=True):
+        first_judged = start + int(np.searchsorted(events.order[start:stop], num_warm))
+        state = max(first_judged - 1, start)  # the state before the first judged event
+        while state < stop - 1:
+            begin = max(start, state - kept + 1)
+            end = min(stop - 1, begin + max_events)
+            yield Window(begin, end, state)
+            state = end
+
+
+def _batched(windows: Iterator[Window]) -> Iterator[list[Window]]:
+    """Windows of similar length together, at most MAX_POSITIONS padded positions at once."""
+    batch: list[Window] = []
+    for window in sorted(windows, key=lambda window: window.start - window.stop):
+        longest = batch[0].stop - batch[0].start if batch else 0
+        if batch and longest * (len(batch) + 1) > MAX_POSITIONS:
+            yield batch
+            batch = []
+        batch.append(window)
+    if batch:
+        yield batch
+
+
+def popularity_ranks(
+    columns: EventColumns, num_warm: int, half_life_ms: int | None, filter_seen: bool = True
+) -> FloatArray:
+    """(E,) rank of each judged item by live popularity, which learns every event after it was asked."""
+    popularity = Popularity(half_life_ms)
+    seen: dict[int, set[str]] = {}
+    ranks: list[float] = []
+    events = zip(columns.user.tolist(), columns.item.tolist(), columns.time_ms.tolist(), strict=True)
+    for place, (user, code, time_ms) in enumerate(events):
+        item = columns.items[code]
+        known = seen.get(user)
+        if place >= num_warm and known is not None:
+            ranks.append(popularity.rank_of(item, known if filter_seen else ()))
+        seen.setdefault(user, set()).add(item)
+        popularity.observe(item, time_ms)
+    return np.array(ranks, np.float64)
+
+
+def choose_half_life(columns: EventColumns, num_warm: int, filter_seen: bool = True) -> int:
+    """The half-life (ms) with the best nDCG@10 on the last tenth of the warm part; the stream is never looked
+    at.
+    """
+    warm = columns.slice(0, num_warm)
+    cut = int(0.9 * num_warm)
+    found = {
+        half_life_ms: summary(popularity_ranks(warm, cut, half_life_ms, filter_seen))["ndcg@10"]
+        for half_life_ms in HALF_LIVES_MS
+    }
+    return max(found, key=lambda half_life_ms: found[half_life_ms])

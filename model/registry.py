@@ -1,0 +1,195 @@
+"""Versions on disk: complete or absent, loaded with every digest checked.
+
+Knows: the directory of a version, how it appears at once, which one serves (`current.json`).
+Does not know: torch, Kafka, who reads.
+
+Publishing: 1 write everything beside, 2 rename, 3 replace `current.json`. If we die before 3, the registry
+says what it said before, and the next publication clears what was left behind. `.lock` is held for 2 and 3.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from model import store
+from model.errors import VersionDamaged, VersionMissing
+from model.themes import ThemeTable
+from model.version import Trained, Version, check_fit
+
+CURRENT = "current.json"
+BUILDING = ".building-"
+_NAME = re.compile(r"\d{6,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """What serves, by the registry's word."""
+
+    version: str
+    epoch: int  # grows with every publish and every rollback
+    withdrawn: tuple[str, ...] = ()  # versions that were rolled back: their lists are hidden
+    newest: str = ""  # the newest published version; directories beyond it were never announced
+
+
+class Registry:
+    """The directory of published versions. Several processes may read and publish at once."""
+
+    def __init__(self, directory: Path) -> None:
+        """``directory`` need not exist; the first publication makes it."""
+        self._directory = Path(directory)
+
+    def current(self) -> Current | None:
+        """What serves, None before the first publication. Raises VersionDamaged if it cannot be read."""
+        path = self._directory / CURRENT
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Current)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except msgspec.DecodeError as error:
+            raise VersionDamaged(f"{path}: {error}.") from None
+
+    def list(self) -> Sequence[str]:
+        """Names of the published versions, oldest first."""
+        current = self.current()
+        if current is None:
+            return []
+        return [name for name in self._numbered() if int(name) <= int(current.newest)]
+
+    def latest(self) -> str | None:
+        """The newest published version that was not withdrawn."""
+        current = self.current()
+        withdrawn = current.withdrawn if current else ()
+        return next((name for name in reversed(self.list()) if name not in withdrawn), None)
+
+    def load(self, name: str) -> Version:
+        """Read a version and check it. Raises VersionMissing, VersionDamaged, CatalogueMismatch."""
+        version = store.read(self._published(name))
+        current = self.current()
+        serves = current is not None and current.version == name
+        return replace(version, epoch=current.epoch if current is not None and serves else 0)
+
+    def load_themes(self, name: str) -> ThemeTable:
+        """Only the themes of a version and what they need; the same errors as `load`."""
+        return store.read_themes(self._published(name))
+
+    def publish(self, trained: Trained) -> Version:
+        """Make ``trained`` the newest version and the one that serves; returns it as read back from disk.
+
+        Raises VersionDamaged or CatalogueMismatch, and publishes nothing, if its parts do not fit together.
+        """
+        check_fit(
+            "the new version",
+            trained.config,
+            trained.catalogue,
+            trained.weights,
+            trained.index,
+            trained.popularity,
+        )
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with self._building() as building:
+            digests = store.write(building, trained)  # 1, in parallel with other publishers
+            with self._locked():
+                current = self.current()
+                self._clear_unannounced(current)
+                name = f"{int(current.newest) + 1 if current else 1:06d}"
+                store.write_manifest(building, trained, name, digests)
+                store.sync(building)
+                building.rename(self._directory / name)  # 2
+                store.sync(self._directory)
+                self._announce(
+                    Current(
+                        version=name,
+                        epoch=current.epoch + 1 if current else 1,
+                        withdrawn=current.withdrawn if current else (),
+                        newest=name,
+                    )
+                )  # 3
+        return self.load(name)
+
+    def rollback(self, to: str) -> Current:
+        """Let an earlier version serve again; the one that served is withdrawn. Raises VersionMissing."""
+        self._published(to)
+        with self._locked():
+            current = self.current()
+            if current is None or current.version == to:
+                raise VersionMissing(f"Version {to} already serves; there is nothing to roll back to.")
+            withdrawn = {*current.withdrawn, current.version} - {to}
+            back = replace(current, version=to, epoch=current.epoch + 1, withdrawn=tuple(sorted(withdrawn)))
+            self._announce(back)
+            return back
+
+    def _published(self, name: str) -> Path:
+        if not _NAME.fullmatch(name) or name not in self.list():
+            known = ", ".join(self.list()[-5:]) or "none"
+            raise VersionMissing(f"{name!r} is not in {self._directory} (newest there: {known}).")
+        return self._directory / name
+
+    def _numbered(self) -> Sequence[str]:
+        if not self._directory.is_dir():
+            return []
+        return sorted(
+            (path.name for path in self._directory.iterdir() if _NAME.fullmatch(path.name)), key=int
+        )
+
+    def _announce(self, current: Current) -> None:
+        """Replace `current.json` at once; a reader sees the old or the new one."""
+        with tempfile.NamedTemporaryFile(dir=self._directory, prefix=".current-", delete=False) as file:
+            file.write(msgspec.json.encode(current))
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(file.name, 0o644)  # temporary files are private; readers may be other users
+        os.replace(file.name, self._directory / CURRENT)
+        store.sync(self._directory)
+
+    def _clear_unannounced(self, current: Current | None) -> None:
+        """Remove what a publisher that died left behind; called under the lock."""
+        newest = int(current.newest) if current else 0
+        for name in self._numbered():
+            if int(name) > newest:
+                shutil.rmtree(self._directory / name)
+        for path in self._directory.glob(f"{BUILDING}*"):
+            if _abandoned(path):
+                shutil.rmtree(path)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with open(self._directory / ".lock", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # released by the kernel when the process dies
+            yield
+
+    @contextmanager
+    def _building(self) -> Iterator[Path]:
+        """A fresh directory, removed if its publisher fails, and known to be left behind if it dies."""
+        with self._locked():
+            path = Path(tempfile.mkdtemp(dir=self._directory, prefix=BUILDING))
+            path.chmod(0o755)
+            descriptor = os.open(path, os.O_RDONLY)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # held until the publisher is done or dead
+        try:
+            yield path
+        finally:
+            os.close(descriptor)
+            if path.exists():
+                shutil.rmtree(path)
+
+
+def _abandoned(building: Path) -> bool:
+    """Whether the publisher that made this directory is gone."""
+    descriptor = os.open(building, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

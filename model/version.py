@@ -1,0 +1,88 @@
+"""One version in memory: what training hands over, and what the registry gives back.
+
+Knows: weights as numpy arrays, catalogue, index, themes, popularity, manifest; how they must fit together.
+Does not know: files, torch, Kafka.
+"""
+
+# I = items, D = width of the index, M = streams, d = D / M
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.catalogue import Catalogue
+from model.config import ModelConfig, TrainConfig
+from model.errors import CatalogueMismatch, VersionDamaged
+from model.themes import ThemeTable
+
+Weights = dict[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """Everything a publication needs."""
+
+    config: ModelConfig
+    train_config: TrainConfig
+    catalogue: Catalogue
+    weights: Weights  # the network's state dict
+    index: npt.NDArray[np.float32]  # (I, D): lines to multiply a user vector with
+    themes: ThemeTable
+    popularity: npt.NDArray[np.int64]  # (I,) events per item
+    learning_curve: list[dict[str, float]]  # one record per epoch
+    metrics: dict[str, float]
+    num_events: int  # trained on
+    data_digest: str  # sequences.data_digest of them
+    parent: str | None = None  # version it was trained on from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """A published version, checked."""
+
+    name: str  # "000001"
+    epoch: int  # of the registry when loaded, if this version serves; else 0
+    manifest: dict[str, Any]
+    config: ModelConfig
+    catalogue: Catalogue
+    weights: Weights
+    index: npt.NDArray[np.float32]  # (I, D), mapped from the file; written to, it changes in memory only
+    themes: ThemeTable
+    popularity: npt.NDArray[np.int64]  # (I,)
+    learning_curve: list[dict[str, float]] = field(default_factory=list)
+
+
+def check_fit(
+    name: str,
+    config: ModelConfig,
+    catalogue: Catalogue,
+    weights: Weights,
+    index: npt.NDArray[np.float32],
+    popularity: npt.NDArray[np.int64],
+) -> None:
+    """Weights, catalogue, index and popularity describe the same items in the shape of ``config``.
+
+    Raises CatalogueMismatch when the numbers of items differ, VersionDamaged for other shapes or values that
+    are no numbers.
+    """
+    num_items = len(catalogue)
+    rows = weights.get("items")
+    if rows is None or rows.shape[1:] != (config.streams, config.stream_dim):
+        raise VersionDamaged(f"{name}/weights.safetensors: no item rows of shape (streams, dim / streams).")
+    if rows.shape[0] != catalogue.num_rows:
+        raise CatalogueMismatch(
+            f"{name}: {rows.shape[0]} item rows for a catalogue of {catalogue.num_rows} rows."
+        )
+    if index.shape != (num_items, config.dim):
+        raise VersionDamaged(f"{name}/index.npy: shape {index.shape}, expected {(num_items, config.dim)}.")
+    if popularity.shape != (num_items,):
+        raise VersionDamaged(f"{name}/popularity.npy: shape {popularity.shape}, expected {(num_items,)}.")
+    for weight, array in weights.items():
+        if not np.isfinite(array).all():
+            raise VersionDamaged(f"{name}/weights.safetensors: {weight} holds values that are no numbers.")
+    if not np.isfinite(index).all():
+        raise VersionDamaged(f"{name}/index.npy holds values that are no numbers.")

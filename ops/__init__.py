@@ -1,0 +1,1 @@
+"""What people and machines outside touch: the command line, data sets, the broker, the demo."""

@@ -1,0 +1,1 @@
+"""Benchmarks: one file each, run by `hopstream bench NAME`, measured by harness.py."""

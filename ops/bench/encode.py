@@ -1,0 +1,205 @@
+"""What the prefix cache saves: full encoding beside one position against cached keys and values, and ranking.
+
+Knows: made-up users whose sequences grow by pure appends, the best case; an untrained network of the default
+shape, whose speed is that of a trained one.
+Does not know: Kafka, decoding, trims, real histories.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from model.batch import Batch, padded
+from model.catalogue import Catalogue
+from model.config import ModelConfig
+from model.mme import FuxiMME, last, unit, user_vector
+from model.ranking import Ranker
+from model.scorer import HISTORY, Asked, Decoded, Scorer
+from ops.bench.harness import Bar, Case, Report, row, side_by_side
+from stream.sessions import extend, fingerprint_of
+
+SEED = 0
+USERS = 64
+ITEMS = 60_000
+TOP = 50
+REPEATS = 15
+WARMUPS = 2
+#: Events per kind when measuring starts; one sequence, then the four of a user with themes.
+ONE = {"global": 200}
+FOUR = {"global": 200, "local": 48, "theme:0": 64, "theme:1": 64}
+CACHE_BYTES = 512 << 20
+#: Promised for one sequence on one core of a laptop.
+REQUESTS_PER_S = 2500
+TIMES_FULL = 25
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """An untrained version."""
+
+    name: str
+    config: ModelConfig
+    catalogue: Catalogue
+    weights: dict[str, npt.NDArray[np.float32]]
+    index: npt.NDArray[np.float32]
+
+
+class _Users:
+    """Users whose every sequence gets each new event at its end."""
+
+    def __init__(self, items: list[str], lengths: dict[str, int], rng: random.Random) -> None:
+        self._items = items
+        self._rng = rng
+        self._now_ms = 1_700_000_000_000
+        self._names = [f"user-{number}" for number in range(USERS)]
+        self.kinds = (HISTORY, *lengths)
+        sizes = (lengths["global"], *lengths.values())
+        self.sequences: list[list[list[tuple[str, int]]]] = [
+            [[self._event() for _ in range(size)] for size in sizes] for _ in self._names
+        ]
+        self._fingerprints = [[fingerprint_of(events) for events in own] for own in self.sequences]
+
+    def _event(self) -> tuple[str, int]:
+        self._now_ms += self._rng.randrange(100, 60_000)
+        return self._rng.choice(self._items), self._now_ms
+
+    def grow(self) -> None:
+        """One new event for everyone."""
+        for own, fingerprints in zip(self.sequences, self._fingerprints, strict=True):
+            item, ts_ms = self._event()
+            for kind, events in enumerate(own):
+                events.append((item, ts_ms))
+                fingerprints[kind] = extend(fingerprints[kind], item, ts_ms)
+
+    def ask(self) -> list[Asked]:
+        return [self._asked(number) for number in range(USERS)]
+
+    def _asked(self, number: int) -> Asked:
+        own = self.sequences[number]
+
+        def decoded() -> Decoded:
+            return {
+                kind: ([item for item, _ in events], [ts_ms for _, ts_ms in events])
+                for kind, events in zip(self.kinds, own, strict=True)
+            }
+
+        return Asked(
+            user=self._names[number],
+            kinds=self.kinds,
+            lengths=tuple(len(events) for events in own),
+            fingerprints=tuple(self._fingerprints[number]),
+            item=own[0][-1][0],
+            ts_ms=own[0][-1][1],
+            hidden=(),
+            sequences=decoded,
+        )
+
+
+def run() -> Report:
+    """Measure on one core; about a minute."""
+    torch.manual_seed(SEED)
+    torch.set_num_threads(1)
+    rng = random.Random(SEED)
+    catalogue = Catalogue([f"item-{number}" for number in range(ITEMS)])
+    cases: dict[str, Case] = {}
+    names = {}
+    for lengths, families in ((ONE, ("global",)), (FOUR, ("global", "local", "theme"))):
+        version = _untrained(catalogue, ModelConfig(sequences=families))
+        users = _Users(catalogue.items, lengths, rng)
+        label = "one sequence" if len(lengths) == 1 else "four sequences"
+        names[label] = (f"{label}: full encoding", f"{label}: one new position each")
+        cases[names[label][0]] = _full(version, users)
+        cases[names[label][1]] = _cached(version, users)
+    cases |= _ranking(version, rng)
+    samples = side_by_side(cases, warmups=WARMUPS, repeats=REPEATS)
+    rows = {name: row(name, measured, USERS) for name, measured in samples.items()}
+    ratios = {label: rows[full].cpu_ms / rows[cached].cpu_ms for label, (full, cached) in names.items()}
+    return Report(
+        bench="encode",
+        seed=SEED,
+        rows=list(rows.values()),
+        bars=[
+            Bar(
+                name="one sequence, requests per second and core",
+                value=rows[names["one sequence"][1]].per_core_s or 0.0,
+                at_least=REQUESTS_PER_S,
+            ),
+            Bar(
+                name="one sequence, times full encoding",
+                value=ratios["one sequence"],
+                at_least=TIMES_FULL,
+            ),
+        ],
+        notes={
+            "users": USERS,
+            "items": ITEMS,
+            "top": TOP,
+            "one": ONE,
+            "four": FOUR,
+            "threads": 1,
+            "times_full": ratios,
+        },
+    )
+
+
+def _untrained(catalogue: Catalogue, config: ModelConfig) -> _Version:
+    model = FuxiMME(config, catalogue.num_rows).eval().requires_grad_(False)
+    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    return _Version("untrained", config, catalogue, weights, model.item_index().numpy())
+
+
+def _full(version: _Version, users: _Users) -> Case:
+    """Every sequence of every user from its first event on, as they stand now."""
+    model = FuxiMME.from_weights(version.config, version.weights)
+    rows_of = version.catalogue.rows
+    batches: list[Batch] = [
+        padded(
+            [
+                (rows_of(item for item, _ in own[kind]), [ts_ms for _, ts_ms in own[kind]])
+                for own in users.sequences
+            ],
+            version.config.max_events,
+        )
+        for kind in range(1, len(users.kinds))
+    ]
+
+    @torch.inference_mode()
+    def encode() -> torch.Tensor:
+        states = [
+            last(model.encode(batch.rows_BN, batch.times_BN, batch.lengths_B).states_BNMd, batch.lengths_B)
+            for batch in batches
+        ]
+        return user_vector(unit(torch.stack(states).sum(0)))
+
+    return lambda: encode
+
+
+def _cached(version: _Version, users: _Users) -> Case:
+    """One new event for everyone, answered by a warm scorer with empty lists: encoding and upkeep only."""
+    scorer = Scorer(version, device="cpu", cache_bytes=CACHE_BYTES, threads=1, extend=extend)
+
+    def turn() -> Callable[[], object]:
+        users.grow()
+        asked = users.ask()
+        return lambda: scorer.rank(asked, 0)
+
+    scorer.rank(users.ask(), 0)  # fills the cache
+    return turn
+
+
+def _ranking(version: _Version, rng: random.Random) -> dict[str, Case]:
+    """The best of the catalogue without 200 seen items, beside the product that it cannot do without."""
+    index_ID = torch.from_numpy(version.index)
+    vectors_BD = user_vector(unit(torch.randn(USERS, version.config.streams, version.config.stream_dim)))
+    barred = [np.array(rng.sample(range(ITEMS), 200)) for _ in range(USERS)]
+    ranker = Ranker(index_ID)
+    return {
+        f"top {TOP} of {ITEMS:,} items": lambda: lambda: ranker.top(vectors_BD, barred, TOP),
+        "its bare matrix product": lambda: lambda: vectors_BD @ index_ID.T,
+    }

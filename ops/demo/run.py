@@ -1,0 +1,262 @@
+"""The demo's phases: broker, data, warm start beside the loading of histories, replay, account.
+
+Knows: their order and what each waits for. Does not know: how roles, replays or measurements work.
+
+Every number at the end comes from the topics: record timestamps and offsets, not counters in the roles.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from model.registry import Registry
+from ops.broker import HOST, running
+from ops.demo.background import Background
+from ops.demo.ledger import balance
+from ops.demo.parts import Parts, divide
+from ops.demo.report import figures, quality_text, unexplained
+from ops.errors import DirectoryRefused, OpsError
+from ops.pacing import Pacing, Unpaced
+from ops.ports import free_port
+from ops.replay import Progress, replay, send_items
+from ops.supervisor import Supervisor, verb
+from stream import admin
+from stream.digest import list_digest
+from stream.newest import newest_lists
+from stream.observer import Observer
+from stream.settings import Settings, load
+from stream.topics import TopicNames
+
+#: How long lists may take to catch up once nothing is sent any more.
+SETTLE_S = 120.0
+#: How often the live line is made anew: it reads every judged event.
+LINE_S = 1.0
+
+
+class NothingToReplay(OpsError):
+    """After the warm part of this data set nothing is left to replay; choose a larger one."""
+
+
+class NeverSettled(OpsError):
+    """Events were sent, but not every user's list caught up in time; see the log of the roles."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to run."""
+
+    dataset: Any  # ops.datasets.table.Dataset
+    train_source: str  # what `hopstream train` is told: a name or a file
+    pacing: Callable[[Any], Pacing]  # of the stream's events
+    limit: int | None  # events to replay
+    warm_s: int  # budget of the warm start
+    seed: int
+    folder: Path
+    bootstrap: str  # "": start a broker
+
+
+@dataclass(slots=True)
+class Told:
+    """What happened so far, for the display."""
+
+    say: Callable[[str], None]  # a phase begins or ends
+    show: Callable[[str], None]  # the live line
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str, text: str) -> Iterator[None]:
+        self.say(f"[{name}] {text}")
+        began_s = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - began_s
+
+
+def fresh_folder(folder: Path) -> None:
+    """An empty run folder. Raises DirectoryRefused if a demo still runs there."""
+    if running(folder / "kafka") is not None:
+        raise DirectoryRefused(f"{folder} is in use by a running demo.")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def run(plan: Plan, supervisor: Supervisor, told: Told) -> dict[str, Any]:
+    """Run all phases; returns the figures. Raises the roles' and the broker's errors, StopAsked."""
+    began_s = time.monotonic()
+    with told.phase("broker", "starting Apache Kafka" if not plan.bootstrap else f"using {plan.bootstrap}"):
+        settings = _settings(plan, _bootstrap(plan, supervisor))
+        names = TopicNames(settings.kafka.prefix)
+        admin.ensure_topics(settings.kafka.bootstrap, names, settings.kafka.partitions)
+    told.say(f"[broker] look in from another terminal: hopstream --bootstrap {settings.kafka.bootstrap} …")
+    parts = divide(plan.dataset.events, settings.events.negative, settings.events.neutral, plan.limit)
+    if not len(parts.stream):
+        raise NothingToReplay
+    observer = Observer(settings.kafka.bootstrap, settings)
+    try:
+        _prepare(plan, parts, settings, supervisor, observer, told)
+        with told.phase("replay", f"{len(parts.stream):,} events as clicks; every click changes a list"):
+            _replay(plan, parts, settings, supervisor, observer, told)
+        observer.finish()
+        observed = observer.summary()
+        ledger = balance(settings.kafka.bootstrap, settings)
+        lists = list_digest(newest_lists(settings.kafka.bootstrap, names))
+    finally:
+        observer.close()
+    told.seconds["total"] = time.monotonic() - began_s
+    return figures(
+        plan.dataset.name,
+        observed,
+        ledger,
+        lists,
+        {"published": len(Registry(settings.models.dir).list()), "rejected": 0, "rolled_back": 0},
+        supervisor.restarts,
+        supervisor.peak_memory_bytes,
+        told.seconds,
+        unexplained(observed, ledger, len(parts.stream)),
+    )
+
+
+def _bootstrap(plan: Plan, supervisor: Supervisor) -> str:
+    if plan.bootstrap:
+        return plan.bootstrap
+    data_dir = plan.folder / "kafka"
+    port = free_port(HOST)  # chosen once, so that a restarted broker is found where it was
+    supervisor.start(verb("broker", "--port", str(port), "--data-dir", str(data_dir)))
+    found = running(data_dir)
+    assert found is not None  # the broker's ready file promises it
+    return found
+
+
+def _settings(plan: Plan, bootstrap: str) -> Settings:
+    """What every role of this demo reads from its environment."""
+    wanted = {
+        "KAFKA__BOOTSTRAP": bootstrap,
+        "KAFKA__PREFIX": "hopstream." if not plan.bootstrap else f"demo-{os.getpid()}-{int(time.time())}.",
+        "SESSIONS__GAP_MS": f"{plan.dataset.gap_ms}ms",
+        "SCORER__FILTER_SEEN": str(plan.dataset.filter_seen).lower(),
+        "MODELS__DIR": str(plan.folder / "models"),
+        "SCORER__RESCORE_USERS": "20000",  # whoever clicked before version 1 gets a list of it
+        "WORKER__DATA_DIR": str(plan.folder / "worker"),
+    }
+    for name, value in wanted.items():
+        os.environ.setdefault(f"HOPSTREAM_{name}", value)  # the user's own settings win
+    return load()
+
+
+def _prepare(
+    plan: Plan, parts: Parts, settings: Settings, supervisor: Supervisor, observer: Observer, told: Told
+) -> None:
+    """Worker and scorer up, histories loaded, version 1 trained and serving."""
+    bootstrap, names = settings.kafka.bootstrap, TopicNames(settings.kafka.prefix)
+    with told.phase("data", f"{len(parts.history):,} events of returning users become their histories"):
+        supervisor.start(verb("worker"))
+        supervisor.start(verb("scorer"))
+        loading = Background(lambda: _load(plan, parts, bootstrap, names))
+        _until(supervisor, observer, lambda: loading.done, None)
+        loading.result()
+    with told.phase("warm start", f"Fuxi-MME learns from the first {parts.num_warm:,} clicks"):
+        budget = ["--part", "warm", "--budget", f"{plan.warm_s}s", "--seed", str(plan.seed)]
+        supervisor.start(
+            verb("train", plan.train_source, *budget, waits_ready=False, restarts=False, stop_s=5.0)
+        )
+        trained = _until(supervisor, observer, lambda: supervisor.ended("train"), None, told)
+        assert trained
+        wanted = min(observer.account.num_users, settings.scorer.rescore_users)
+        if not _until(supervisor, observer, lambda: _serves(observer, settings, wanted), SETTLE_S):
+            raise NeverSettled(f"(version 1 made {_num_by_version(observer)} of {wanted} lists)")
+    observer.begin()
+
+
+def _load(plan: Plan, parts: Parts, bootstrap: str, names: TopicNames) -> None:
+    send_items(plan.dataset.items(), bootstrap, names)
+    replay(parts.history, bootstrap, names, Unpaced(len(parts.history)), backfill=True)
+
+
+def _replay(
+    plan: Plan, parts: Parts, settings: Settings, supervisor: Supervisor, observer: Observer, told: Told
+) -> None:
+    state: dict[str, Progress] = {}
+    names = TopicNames(settings.kafka.prefix)
+    sending = Background(
+        lambda: replay(
+            parts.stream,
+            settings.kafka.bootstrap,
+            names,
+            plan.pacing(parts.stream),
+            progress=lambda at: state.update(now=at),
+            stop=lambda: sending.asked_to_stop,
+        )
+    )
+    try:
+        _until(supervisor, observer, lambda: sending.done, None, told, lambda: _live(observer, state))
+    except BaseException:
+        sending.stop()
+        raise
+    sending.result()
+    if not _until(supervisor, observer, lambda: _settled(observer), SETTLE_S):
+        raise NeverSettled(f"({observer.account.incomplete_users} users behind)")
+    told.show(_live(observer, state))
+
+
+def _until(
+    supervisor: Supervisor,
+    observer: Observer,
+    done: Callable[[], bool],
+    timeout_s: float | None,
+    told: Told | None = None,
+    line: Callable[[], str] | None = None,
+) -> bool:
+    """Tend the roles and read the topics until ``done``; False if time was up first."""
+
+    shown_s = 0.0
+
+    def look() -> bool:
+        nonlocal shown_s
+        for _ in range(20):  # read what is there, but look after the roles now and then
+            if not observer.poll():
+                break
+        if told is not None and line is not None and time.monotonic() - shown_s >= LINE_S:
+            told.show(line())
+            shown_s = time.monotonic()
+        return done()
+
+    return supervisor.run(look, timeout_s)
+
+
+def _settled(observer: Observer) -> bool:
+    return observer.catch_up(timeout_s=5.0) and observer.account.incomplete_users == 0
+
+
+def _serves(observer: Observer, settings: Settings, wanted: int) -> bool:
+    current = Registry(settings.models.dir).current()
+    return (
+        current is not None and _num_by_version(observer) >= wanted and observer.account.incomplete_users == 0
+    )
+
+
+def _num_by_version(observer: Observer) -> int:
+    return sum(num for version, num in observer.account.models.items() if version)
+
+
+def _live(observer: Observer, state: dict[str, Progress]) -> str:
+    now = state.get("now")
+    account = observer.account
+    times = account.event_to_list_ms()
+    quality = account.judge.quality(intervals=False)
+    parts = [
+        f"{now.acknowledged:,}/{now.total:,} clicks, {now.acknowledged / max(now.seconds, 1e-9):,.0f}/s"
+        if now is not None
+        else "0 clicks",
+        f"{account.counts.lists / max(now.seconds, 1e-9) if now is not None else 0:,.0f} lists/s",
+        "event to list "
+        + "/".join("-" if ms is None else f"{ms:.0f}" for ms in list(times.values())[:2])
+        + " ms",
+    ]
+    parts += [f"{name} {quality_text(quality[name])}" for name in ("model", "popular") if name in quality]
+    return " · ".join(parts)

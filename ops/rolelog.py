@@ -1,0 +1,60 @@
+"""What all roles say, in one file: time, role, line.
+
+Knows: pipes and lines. Does not know: who the roles are or what their lines mean.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import IO
+
+#: Lines of each role kept for an error message.
+TAIL_LINES = 30
+#: A longer line is cut: a role that forgets its newline must not fill our memory.
+MAX_LINE_BYTES = 16_384
+
+
+class RoleLog:
+    """The merged file; a thread per pipe copies lines as they come: no role ever waits for a reader."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._file = path.open("a", encoding="utf-8")
+        self._writing = threading.Lock()
+        self._tails: dict[str, deque[str]] = {}
+
+    def follow(self, role: str, pipe: IO[bytes]) -> threading.Thread:
+        """Copy a role's output until its end; the thread ends with the last holder of the pipe."""
+        self._tails.setdefault(role, deque(maxlen=TAIL_LINES))
+        thread = threading.Thread(target=self._copy, args=(role, pipe), name=f"log-{role}", daemon=True)
+        thread.start()
+        return thread
+
+    def note(self, role: str, line: str) -> None:
+        """Write a line of our own about a role."""
+        self._write(role, f"[{line}]")
+
+    def tail(self, role: str) -> list[str]:
+        """The latest lines of a role, oldest first."""
+        return list(self._tails.get(role, ()))
+
+    def close(self) -> None:
+        with self._writing:
+            self._file.close()
+
+    def _copy(self, role: str, pipe: IO[bytes]) -> None:
+        with pipe:
+            for raw in iter(lambda: pipe.readline(MAX_LINE_BYTES), b""):
+                line = raw.decode(errors="replace").rstrip()
+                self._tails[role].append(line)
+                self._write(role, line)
+
+    def _write(self, role: str, line: str) -> None:
+        with self._writing:
+            if not self._file.closed:
+                self._file.write(f"{time.strftime('%H:%M:%S')} {role:9} | {line}\n")
+                self._file.flush()

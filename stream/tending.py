@@ -1,0 +1,172 @@
+"""What a worker does beside its events: beat, watch for stalls, follow versions, check topic ids, give up.
+
+Knows: how a Faust app shows its partitions and progress, how the process ends.
+Does not know: what an event does to a state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faust
+
+from model.errors import ModelError
+from model.registry import Registry
+from stream import admin
+from stream.agents import Parts
+from stream.clients import quiet_clients
+from stream.errors import BrokerUnreachable
+from stream.settings import Settings
+from stream.themes import Router
+from stream.watchdog import Pulse, Stall
+
+log = logging.getLogger("hopstream.worker")
+
+#: Exit status of a role that gives up on something outside itself (ops/exit_codes.py has the table).
+GAVE_UP = 70
+BEAT_S = 0.25
+WATCH_S = 0.5
+VERSIONS_S = 1.0
+IDS_S = 20.0
+REPORT_S = 10.0
+
+
+def give_up(why: str) -> None:
+    """End the process at once: nothing more is written or acknowledged; a supervisor starts it again."""
+    log.error("worker gives up: %s", why)
+    logging.shutdown()
+    os._exit(GAVE_UP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tended:
+    """What the tasks look after."""
+
+    app: faust.App
+    parts: Parts
+    settings: Settings
+    bootstrap: str
+    events_topic: str
+    ids: dict[str, str]  # topic name -> id, as at the start
+    directory: Path
+    pulse: Pulse
+    ready_file: Path | None
+
+    @property
+    def settled(self) -> bool:
+        """Partitions are assigned and their state is recovered."""
+        app = self.app
+        return not app.rebalancing and bool(app.consumer.assignment()) and app.tables.actives_ready
+
+    @property
+    def progress(self) -> int:
+        return self.parts.acks.acknowledged + sum(self.parts.outcomes.values())
+
+    def lag(self) -> int:
+        """Events that the broker has and the agent has not seen."""
+        consumer: Any = self.app.consumer
+        lag = 0
+        for tp in consumer.assignment():
+            if tp.topic == self.events_topic:
+                read = consumer._read_offset.get(tp)  # Faust shows the position nowhere else
+                lag += max(0, (consumer.highwater(tp) or 0) - (-1 if read is None else read) - 1)
+        return lag
+
+
+def tend(tended: Tended) -> None:
+    """Add the tasks to the app; they start and end with it."""
+    app = tended.app
+
+    async def forget_states(*_: Any, **__: Any) -> None:
+        tended.parts.users.clear()
+
+    app.on_partitions_revoked.connect(forget_states, weak=False)
+    app.on_rebalance_complete.connect(forget_states, weak=False)
+    for task in (_quiet, _beat, _watch, _follow_versions, _check_ids, _report):
+        app.task(_bound(task, tended))
+
+
+def _bound(task: Any, tended: Tended) -> Any:
+    async def run() -> None:
+        await task(tended)
+
+    run.__name__ = run.__qualname__ = task.__name__
+    return run
+
+
+async def _quiet(tended: Tended) -> None:
+    quiet_clients()  # Faust sets every logger to DEBUG when it starts; this undoes it for the clients
+    tended.app.sensors.remove(tended.app.monitor)  # costs a tenth of the throughput, and counts in ms
+    # Two records per event wait in this buffer; what bounds them is Acks. At Faust's 100 the fetcher would
+    # stop after every 50 events and wait up to 0.1 s.
+    tended.app.producer.buffer.max_messages = 4 * tended.settings.worker.max_unacknowledged
+
+
+async def _beat(tended: Tended) -> None:
+    while True:
+        if not tended.pulse.beat(time.monotonic()):
+            give_up("the process was paused for so long that another worker may own its partitions")
+        await asyncio.sleep(BEAT_S)
+
+
+async def _watch(tended: Tended) -> None:
+    stall = Stall(limit_s=tended.settings.worker.stall_ms / 1000)
+    while True:
+        await asyncio.sleep(WATCH_S)
+        (tended.directory / "alive").touch()
+        settled = tended.settled
+        if settled and tended.ready_file is not None and not tended.ready_file.exists():
+            tended.ready_file.write_text(str(os.getpid()))
+        if stall.stalled(time.monotonic(), tended.progress, tended.lag(), suspended=not settled):
+            give_up(f"no progress for {stall.limit_s:.0f} s with {tended.lag()} events waiting")
+
+
+async def _follow_versions(tended: Tended) -> None:
+    registry = Registry(tended.settings.models.dir)
+    while True:
+        await asyncio.to_thread(adopt_themes, registry, tended.parts)
+        await asyncio.sleep(VERSIONS_S)
+
+
+def adopt_themes(registry: Registry, parts: Parts) -> None:
+    """Route by the version that serves now. A refused one changes nothing: the old themes go on."""
+    try:
+        current = registry.current()
+        if current is not None and current.version != parts.router.version:
+            parts.router = Router(registry.load_themes(current.version), current.version)
+            log.info("routing by the themes of version %s", current.version)
+    except ModelError as error:
+        log.warning("themes refused: %s", error)
+
+
+async def _check_ids(tended: Tended) -> None:
+    while True:
+        await asyncio.sleep(IDS_S)
+        try:
+            now = await asyncio.to_thread(admin.topic_ids, tended.bootstrap, list(tended.ids))
+        except BrokerUnreachable:
+            continue  # away; that says nothing about the topics
+        if now != tended.ids:
+            give_up("a topic was deleted or made again; its state starts anew")
+
+
+async def _report(tended: Tended) -> None:
+    before = 0
+    while True:
+        await asyncio.sleep(REPORT_S)
+        rate = (tended.progress - before) / 2 / REPORT_S
+        if tended.progress != before:
+            log.info(
+                "%.0f events/s, %d waiting, %d in flight, %s",
+                rate,
+                tended.lag(),
+                tended.parts.acks.in_flight,
+                ", ".join(f"{name} {num}" for name, num in sorted(tended.parts.outcomes.items())),
+            )
+        before = tended.progress

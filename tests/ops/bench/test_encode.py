@@ -1,0 +1,28 @@
+"""The encoding benchmark measures what it says, on a small scale."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from model.catalogue import Catalogue
+from model.config import ModelConfig
+from ops.bench import encode
+
+
+def test_users_grow_by_one_position_per_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the first turn every request costs one position of each sequence, without decoding."""
+    monkeypatch.setattr(encode, "USERS", 3)
+    catalogue = Catalogue([f"item-{number}" for number in range(50)])
+    config = ModelConfig(dim=16, streams=2, heads=2, sequences=("global", "local"))
+    version = encode._untrained(catalogue, config)
+    users = encode._Users(catalogue.items, {"global": 9, "local": 4}, random.Random(0))
+    scorer = encode.Scorer(version, device="cpu", cache_bytes=1 << 24, threads=1, extend=encode.extend)
+    cold = scorer.rank(users.ask(), 0).lists
+
+    users.grow()
+    warm = scorer.rank(users.ask(), 0).lists
+
+    assert [ranked.positions for ranked in cold] == [13] * 3
+    assert [ranked.positions for ranked in warm] == [2] * 3
