@@ -17,6 +17,7 @@ import faust
 from stream import admin
 from stream.acks import Acks
 from stream.agents import Parts, follow_events
+from stream.consumer import App
 from stream.history import Rules
 from stream.settings import Settings
 from stream.statedir import state_directory
@@ -64,7 +65,7 @@ _RAW: dict[str, Any] = {"key_serializer": "raw", "value_serializer": "raw"}
 
 def _faust_app(settings: Settings, bootstrap: str, names: TopicNames, directory: Path) -> faust.App:
     timeout_s = settings.worker.session_timeout_ms / 1000
-    return faust.App(
+    return App(
         names.worker_app,
         broker=f"kafka://{bootstrap}",
         datadir=str(directory),
