@@ -23,9 +23,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.backbone import unit
 from model.batch import padded
 from model.fuxi import FuxiBlock, Read, relations
-from model.mme import FuxiMME, unit
+from model.mme import FuxiMME
 from model.slots import New
 
 #: Slots with at most so many new positions share a product; a cold user then does not slow warm ones.

@@ -17,16 +17,26 @@ FIRST_ITEM_ROW = 1 + NEW_ITEM_ROWS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """Fuxi-MME (arXiv 2510.25285) on a FuXi-alpha block (arXiv 2502.03036), as served here."""
+    """Fuxi-MME (arXiv 2510.25285) on a FuXi-alpha block (arXiv 2502.03036), as served here; and its rivals.
 
+    FuXi-alpha is Fuxi-MME with one stream and one expert. The other families read the fields that they have.
+    """
+
+    family: str = "fuxi-mme"  # or sasrec, hstu, fame: which network (model/families.py)
     dim: int = 128  # D: width of a user vector and of an item's concatenated rows
     streams: int = 4  # M: sub-embeddings per item, each dim / streams wide
     blocks: int = 2  # L
     heads: int = 4  # H: query, key and value are (dim / streams / heads) wide in each head
-    experts: int = 4  # E at W_u; 1 = no mixture
+    experts: int = 4  # E; 1 = no mixture
+    experts_at: tuple[str, ...] = ("w_u",)  # where the mixture stands: any of w_u, ffn
+    kept: int = 1  # k: experts per token
     ffn_multiple: int = 2  # m of the second stage
     max_events: int = 264  # N_max: longest sequence, and the one constant divisor of every attention map
+    time_bias: str = "bucket"  # or power: a (1 + seconds)^-b, two numbers per block (FuXi-beta)
     buckets: int = 129  # time buckets, floor(ln(seconds) / 0.301)
+    semantic: bool = True  # the channel of queries and keys; off leaves position and time (FuXi-beta)
+    query_time: str = "own"  # of a row: its event's own time; next: that of the event after it (the papers)
+    facet_gate: bool = False  # streams weighted by context (FAME) instead of evenly
     dropout: float = 0.3  # inside blocks
     input_dropout: float = 0.5
     temperature: float = 0.05  # tau
@@ -36,6 +46,21 @@ class ModelConfig:
         if self.dim % self.streams or (self.dim // self.streams) % self.heads:
             raise ValueError(
                 f"dim {self.dim} must divide by streams {self.streams}, and that by heads {self.heads}"
+            )
+        choices = {
+            "family": {"fuxi-mme", "sasrec", "hstu", "fame"},
+            "time_bias": {"bucket", "power"},
+            "query_time": {"own", "next"},
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"{name} {getattr(self, name)!r} must be one of {', '.join(sorted(allowed))}"
+                )
+        if set(self.experts_at) - {"w_u", "ffn"} or not 1 <= self.kept <= self.experts:
+            raise ValueError(
+                f"experts_at {self.experts_at} must name some of w_u, ffn; "
+                f"kept {self.kept} must lie between 1 and experts {self.experts}"
             )
         if not self.sequences or set(self.sequences) - {"global", "local", "theme"}:
             raise ValueError(f"sequences {self.sequences} must name some of global, local, theme")
@@ -50,7 +75,8 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> ModelConfig:
-        return cls(**{**fields, "sequences": tuple(fields["sequences"])})
+        lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+        return cls(**{**fields, **lists})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,67 +13,37 @@ stream embedding are our construction.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.backbone import Backbone, Encoded, unit
 from model.batch import valid_mask
-from model.config import FIRST_ITEM_ROW, PADDING_ROW, ModelConfig
+from model.config import ModelConfig
 from model.experts import routing
 from model.fuxi import FuxiBlock, bucket_edges_ms, dropout, relations
 
 
-class Encoded(NamedTuple):
-    """Sequences after the last block, and how their tokens were routed."""
-
-    states_BNMd: Tensor  # per stream of length 1; zero where padded
-    balance: Tensor  # scalar: mean over blocks, experts.Routing.balance
-    z: Tensor  # scalar: mean over blocks, experts.Routing.z
-    load_LE: Tensor  # per block: share of valid tokens by expert
-    logits_LBNME: Tensor  # router logits, noisy in training
-
-
-class FuxiMME(nn.Module):
+class FuxiMME(Backbone):
     """Histories → unit vectors per stream, in the space of the item rows."""
 
     def __init__(self, config: ModelConfig, num_rows: int) -> None:
-        """``num_rows``: Catalogue.num_rows. Weights are drawn from torch's global generator."""
-        super().__init__()
-        self.config = config
-        self.items = nn.Parameter(torch.empty(num_rows, config.streams, config.stream_dim))
+        super().__init__(config, num_rows)
         self.streams_Md = nn.Parameter(torch.empty(config.streams, config.stream_dim))
         self.blocks = nn.ModuleList(FuxiBlock(config) for _ in range(config.blocks))
         self.register_buffer("edges_ms", bucket_edges_ms(config.buckets), persistent=False)
         self.edges_ms: Tensor
         initialise(self)
 
-    @classmethod
-    def from_weights(cls, config: ModelConfig, weights: Mapping[str, npt.NDArray[np.float32]]) -> FuxiMME:
-        """The model of a state dict, copied, in evaluation mode; leaves torch's generator as it was.
-
-        Raises RuntimeError on other shapes or names.
-        """
-        with torch.random.fork_rng(devices=[]):
-            model = cls(config, num_rows=FIRST_ITEM_ROW)  # the item rows follow: no need to draw millions
-        model.items = nn.Parameter(torch.empty(weights["items"].shape))
-        model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
-        return model.eval().requires_grad_(False)
-
-    def encode(self, rows_BN: Tensor, times_BN: Tensor, lengths_B: Tensor) -> Encoded:
-        """The state after each position, from that position and those before it.
-
-        ``rows_BN`` and ``times_BN`` (Unix ms) are right-padded int64, N at most config.max_events; more
-        padding changes nothing.
-        """
+    def encode(
+        self, rows_BN: Tensor, times_BN: Tensor, lengths_B: Tensor, asked_BN: Tensor | None = None
+    ) -> Encoded:
+        """The state after each position, per stream of length 1 (see Backbone)."""
         N = rows_BN.shape[1]
         x_BNMd = dropout(self.embed(rows_BN), self.config.input_dropout, self.training)
         positions_1N = torch.arange(N, device=rows_BN.device)[None]
-        seen = relations(times_BN, times_BN, positions_1N, self.edges_ms)
+        asking_BN = times_BN if self.config.query_time == "own" or asked_BN is None else asked_BN
+        seen = relations(asking_BN, times_BN, positions_1N, self.edges_ms)
         valid_BN = valid_mask(lengths_B, N)
         valid_T = valid_BN[:, :, None].expand(-1, -1, self.config.streams).flatten()
         logits, stats = [], []
@@ -91,41 +61,14 @@ class FuxiMME(nn.Module):
 
     def embed(self, rows: Tensor) -> Tensor:
         """Input of the first block, (..., M, d): sqrt(d) * item row + stream embedding; any shape of rows."""
-        config = self.config
-        flat = F.embedding(rows, self.items.view(len(self.items), config.dim), padding_idx=PADDING_ROW)
-        rows_Md = flat.view(*rows.shape, config.streams, config.stream_dim)
-        return rows_Md * math.sqrt(config.stream_dim) + self.streams_Md
-
-    def item_index(self) -> Tensor:
-        """(I, D): per stream normalised rows of real items, in row order from FIRST_ITEM_ROW.
-
-        The score of a user vector is one inner product with a line of it.
-        """
-        return unit(self.items[FIRST_ITEM_ROW:]).flatten(1)
-
-
-def last(states_BNMd: Tensor, lengths_B: Tensor) -> Tensor:
-    """(B, M, d) state after each sequence's newest event; zero for an empty sequence."""
-    index_B = (lengths_B - 1).clamp_min(0)
-    return states_BNMd[torch.arange(len(lengths_B), device=lengths_B.device), index_B]
-
-
-def user_vector(states_BMd: Tensor) -> Tensor:
-    """(B, D): streams side by side, divided by M: its product with an item line is the mean cosine."""
-    return states_BMd.flatten(1) / states_BMd.shape[1]
-
-
-def unit(x: Tensor) -> Tensor:
-    """L2-normalise the last axis; a zero vector stays zero (clamp 1e-6, reference code)."""
-    norm: Tensor = x.norm(dim=-1, keepdim=True)
-    return x / norm.clamp_min(1e-6)
+        rows_Md = self.rows_of_items(rows)
+        return rows_Md * math.sqrt(self.config.stream_dim) + self.streams_Md
 
 
 def initialise(model: FuxiMME) -> None:
-    """Draw every parameter; the values of the FuXi-alpha code, the router's are ours.
+    """Draw every parameter but the item rows; the values of the FuXi-alpha code, the router's are ours.
 
     ==================  ==========================================================================
-    item rows           normal, std 0.02, cut at 2 std; row 0 (padding) zero
     stream embeddings   normal, std 0.02
     q, k, v; experts    normal, std 0.02, each expert on its own
     router              normal, std 0.02 (zeros would send every tie to expert 0)
@@ -136,8 +79,6 @@ def initialise(model: FuxiMME) -> None:
     ==================  ==========================================================================
     """
     with torch.no_grad():
-        nn.init.trunc_normal_(model.items, std=0.02, a=-0.04, b=0.04)
-        model.items[PADDING_ROW].zero_()
         nn.init.normal_(model.streams_Md, std=0.02)
         for block in model.blocks:
             assert isinstance(block, FuxiBlock)

@@ -19,11 +19,12 @@ import numpy.typing as npt
 import torch
 
 from model.allocator import keep_freed_memory
+from model.backbone import unit, user_vector
 from model.cache import PrefixCache, Reached
 from model.catalogue import Catalogue
 from model.config import FIRST_ITEM_ROW, PADDING_ROW, ModelConfig
 from model.errors import CatalogueMismatch
-from model.mme import FuxiMME, unit, user_vector
+from model.mme import FuxiMME
 from model.ranking import Ranker
 from model.seen import Seen
 from model.slots import Extend, New, Slots, Wanted

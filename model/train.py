@@ -16,18 +16,18 @@ from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from model.backbone import last, user_vector
 from model.batch import padded, valid_mask
 from model.columns import EventColumns
-from model.config import FIRST_ITEM_ROW, PADDING_ROW, ModelConfig, TrainConfig
+from model.config import FIRST_ITEM_ROW, ModelConfig, TrainConfig
 from model.errors import NotEnoughData
 from model.evaluate import target_ranks
 from model.fuxi import FuxiBlock
 from model.losses import draw_negatives, sampled_softmax
 from model.metrics import summary
-from model.mme import FuxiMME, last, unit, user_vector
+from model.mme import FuxiMME
 from model.sequences import (
     HeldOut,
     Histories,
@@ -218,7 +218,7 @@ def _step(
     states_TD = user_vector(encoded.states_BNMd[valid_BN])
     targets_T = torch.from_numpy(np.concatenate(windows.targets))
     negatives_R = draw_negatives(config.negatives, FIRST_ITEM_ROW, len(model.items), generator)
-    lines = _lines(model, torch.cat([targets_T, negatives_R]))
+    lines = model.lines(torch.cat([targets_T, negatives_R]))
     loss = sampled_softmax(
         states_TD,
         lines[: len(targets_T)],
@@ -232,13 +232,6 @@ def _step(
     total.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
     return float(loss.detach())
-
-
-def _lines(model: FuxiMME, rows: Tensor) -> Tensor:
-    """(..., D): index lines of rows, as FuxiMME.item_index makes them."""
-    config = model.config
-    flat = F.embedding(rows, model.items.view(len(model.items), config.dim), padding_idx=PADDING_ROW)
-    return unit(flat.view(*rows.shape, config.streams, config.stream_dim)).flatten(-2)
 
 
 def validate(model: FuxiMME, questions: HeldOut) -> dict[str, float]:

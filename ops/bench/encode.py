@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from model.backbone import last, unit, user_vector
 from model.batch import Batch, padded
 from model.catalogue import Catalogue
 from model.config import ModelConfig
-from model.mme import FuxiMME, last, unit, user_vector
+from model.mme import FuxiMME
 from model.ranking import Ranker
 from model.scorer import HISTORY, Asked, Decoded, Scorer
 from ops.bench.harness import Bar, Case, Report, row, side_by_side

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from model.backbone import last
 from model.batch import padded
 from model.cache import PrefixCache, Reached, slot_bytes
 from model.experts import margins
-from model.mme import FuxiMME, last
+from model.mme import FuxiMME
 from model.slots import New
 
 TOLERANCE = 1e-5

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model import evaluate as module
+from model.backbone import last, user_vector
 from model.batch import padded
 from model.catalogue import Catalogue
 from model.columns import EventColumns
@@ -21,7 +22,7 @@ from model.evaluate import (
     target_ranks,
 )
 from model.metrics import MISS, rank_in
-from model.mme import FuxiMME, last, user_vector
+from model.mme import FuxiMME
 from model.sequences import Histories, catalogue_of
 
 CONFIG = ModelConfig(dim=16, streams=2, heads=2, blocks=2, experts=2, max_events=24)

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from model.backbone import last, unit, user_vector
 from model.config import FIRST_ITEM_ROW
-from model.mme import FuxiMME, last, unit, user_vector
+from model.mme import FuxiMME
 
 N = 10
 

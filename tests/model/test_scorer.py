@@ -11,13 +11,14 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from model.backbone import last, unit, user_vector
 from model.batch import padded
 from model.cache import slot_bytes
 from model.catalogue import Catalogue
 from model.config import ModelConfig
 from model.errors import CatalogueMismatch
 from model.experts import margins
-from model.mme import FuxiMME, last, unit, user_vector
+from model.mme import FuxiMME
 from model.scorer import Asked, Decoded, Scorer
 
 TOLERANCE = 1e-5
