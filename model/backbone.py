@@ -38,7 +38,7 @@ class Backbone(nn.Module, ABC):
     """
 
     def __init__(self, config: ModelConfig, num_rows: int) -> None:
-        """``num_rows``: Catalogue.num_rows. Item rows: normal, std 0.02, cut at 2 std; row 0 (padding) zero."""
+        """``num_rows``: Catalogue.num_rows. Item rows: normal, std 0.02, cut at 2 std; row 0 zero."""
         super().__init__()
         self.config = config
         self.items = nn.Parameter(torch.empty(num_rows, config.streams, config.stream_dim))

@@ -90,6 +90,10 @@ class PrefixCache:
 
     def __init__(self, model: FuxiMME, cache_bytes: int) -> None:
         config = model.config
+        if config.query_time != "own" or not config.semantic:
+            raise ValueError(
+                "only a network with query_time own and the semantic channel can be extended by one position"
+            )
         self.model = model
         self.device = model.items.device
         self.num_slots = max(1, cache_bytes // slot_bytes(model))
@@ -161,7 +165,8 @@ class PrefixCache:
         flat_x = (slots_R[:, None] * N + positions_RP)[valid_RP]
         self._times_SN.view(-1)[flat_x] = batch.times_BN[valid_RP]
         key_times_Rn = self._times_SN[:, :num_keys].index_select(0, slots_R)
-        seen = relations(batch.times_BN, key_times_Rn, positions_RP, self.model.edges_ms)
+        power = self.model.config.time_bias == "power"
+        seen = relations(batch.times_BN, key_times_Rn, positions_RP, self.model.edges_ms, with_lapse=power)
         asked = _asked(news, firsts).to(self.device)
         newest_R = asked.newest_R
         x_RPMd = self.model.embed(batch.rows_BN)
@@ -174,10 +179,10 @@ class PrefixCache:
             read_keys = self._key_buffer.reader(keys[:, :num_keys], slots_R)
             read_values = self._value_buffer.reader(values[:, :num_keys], slots_R)
             if x_RPMd.shape[1] == 1:
-                x_RPMd = block.look_newest(x_RPMd, projected, read_keys, read_values, seen)
+                x_RPMd, _ = block.look_newest(x_RPMd, projected, read_keys, read_values, seen)
             else:
                 every = slice(len(news))
-                x_RPMd = block.look(x_RPMd, projected, read_keys(every), read_values(every), seen)
+                x_RPMd, _ = block.look(x_RPMd, projected, read_keys(every), read_values(every), seen)
             chosen_AM = projected.logits_BPME[asked.rows_A, asked.offsets_A].argmax(dim=-1)
             reached.experts_ALM[asked.places_A, layer] = chosen_AM
             self._experts_SLM[slots_R, layer] = chosen_AM[newest_R]

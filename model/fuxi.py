@@ -5,11 +5,12 @@ Does not know: items, what the streams are, where cached keys and values live.
 
 FuXi-alpha: arXiv 2502.03036, adaptive multi-channel attention and MFFN, as the authors' code has them. Our
 construction: row i is timed by its own t_i, the semantic channel is divided by one constant, positions are
-relative only; so a computed row never changes when events follow.
+relative only; so a computed row never changes when events follow. The power time bias and the block without
+the semantic channel are FuXi-beta's (arXiv 2508.10615).
 """
 
 # B = sequences, P = query positions, n = key positions, M = streams, d = stream width, H = heads, h = d / H
-# F = 3d: the three channels side by side
+# F = 3d: the channels side by side (2d without the semantic one)
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import ModelConfig
-from model.experts import Experts, Mixed
+from model.experts import ExpertFFN, Experts, Mixed
 
 #: Width of a time bucket on the natural logarithm of seconds (reference code; about 35 % per bucket).
 BUCKET_WIDTH = 0.301
@@ -44,12 +45,13 @@ class Relations(NamedTuple):
     lags_BPn: Tensor  # int64 positions from the key up to the query, 0 for itself; (1 | B, P, n)
     seen_BPn: Tensor  # fp32 1 where the key is not after the query, else 0; (1 | B, P, n)
     unseen_BPn: Tensor  # fp32 0 or UNSEEN; (1 | B, P, n)
+    lapse_BPn: Tensor | None  # fp32 ln(1 + seconds from key to query, at least 0), for the power bias
 
 
 class Projected(NamedTuple):
     """What the first stage makes of a position, before it looks at others."""
 
-    q_BPMd: Tensor
+    q_BPMd: Tensor  # of width 0 without the semantic channel, as is k
     k_BPMd: Tensor
     v_BPMd: Tensor
     u_BPMF: Tensor
@@ -71,8 +73,13 @@ def relations(
     key_times_Bn: Tensor,
     query_positions_BP: Tensor,
     edges_ms: Tensor,
+    *,
+    with_lapse: bool = False,
 ) -> Relations:
-    """Relations of queries at ``query_positions_BP`` (1 | B, P) to keys at positions 0..n-1; Unix ms."""
+    """Relations of queries at ``query_positions_BP`` (1 | B, P) to keys at positions 0..n-1; Unix ms.
+
+    ``with_lapse``: for networks with the power bias.
+    """
     delta_BPn = query_times_BP[:, :, None] - key_times_Bn[:, None, :]
     positions_n = torch.arange(key_times_Bn.shape[1], device=key_times_Bn.device)
     lags_BPn = query_positions_BP[:, :, None] - positions_n
@@ -82,6 +89,7 @@ def relations(
         lags_BPn=lags_BPn.clamp_min(0),
         seen_BPn=seen_BPn,
         unseen_BPn=(1 - seen_BPn) * UNSEEN,
+        lapse_BPn=torch.log1p(delta_BPn.clamp_min(0) / 1000) if with_lapse else None,
     )
 
 
@@ -120,13 +128,11 @@ def attend(
     position_BPn, time_BPn = maps
     B, P, M, d = queries.q_BPMd.shape
     n = k_BnMd.shape[1]
-    values_Bnm = v_BnMd.reshape(B, n, M * d)  # both shared maps act on all streams at once
-    by_position = torch.matmul(position_BPn, values_Bnm).view(B, P, M, d)
-    by_time = torch.matmul(time_BPn, values_Bnm).view(B, P, M, d)
+    by_position, by_time = read(position_BPn, v_BnMd), read(time_BPn, v_BnMd)
     width = d // heads
     q_xPh = queries.q_BPMd.view(B, P, M, heads, width).permute(0, 2, 3, 1, 4).reshape(-1, P, width)
     k_xhn = k_BnMd.view(B, n, M, heads, width).permute(0, 2, 3, 4, 1).reshape(-1, width, n)
-    v_xnh = values_Bnm.view(B, n, M, heads, width).permute(0, 2, 3, 1, 4).reshape(-1, n, width)
+    v_xnh = v_BnMd.view(B, n, M, heads, width).permute(0, 2, 3, 1, 4).reshape(-1, n, width)
     parts = []
     num = max(1, MAX_MAP // (M * heads * P * n))
     for at in range(0, B, num):
@@ -138,6 +144,12 @@ def attend(
         parts.append(torch.bmm(F.silu(logits_xPn), v_xnh[some]))
     by_meaning = torch.cat(parts).view(B, M * heads, P, width).transpose(1, 2)
     return by_position, by_time, by_meaning.reshape(B, P, M, d)
+
+
+def read(map_BPn: Tensor, v_BnMd: Tensor) -> Tensor:
+    """(B, P, M, d): one map, shared by all streams, over the values."""
+    B, n, M, d = v_BnMd.shape
+    return torch.matmul(map_BPn, v_BnMd.reshape(B, n, M * d)).view(B, -1, M, d)
 
 
 def attend_newest(
@@ -184,35 +196,42 @@ class FuxiBlock(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         d = config.stream_dim
-        hidden = config.ffn_multiple * d
+        self.semantic = config.semantic
+        num_channels = 3 if config.semantic else 2
+        at = {place: config.experts if place in config.experts_at else 1 for place in ("w_u", "ffn")}
         self.heads = config.heads
         self.rate = config.dropout
         self.divisor = float(config.max_events)  # one constant for every sequence, in training too
-        self.qkv_dF = nn.Parameter(torch.empty(d, 3 * d))
-        self.experts = Experts(config.experts, d, 3 * d)
+        self.qkv_dF = nn.Parameter(torch.empty(d, 3 * d if config.semantic else d))
+        self.experts = Experts(at["w_u"], d, num_channels * d, config.kept)
         self.position_n = nn.Parameter(torch.empty(config.max_events))  # by lag
-        self.time_b = nn.Parameter(torch.empty(config.buckets))  # by bucket
-        self.out_Fd = nn.Parameter(torch.empty(3 * d, d))
+        num_times = config.buckets if config.time_bias == "bucket" else 2  # by bucket, or a and b
+        self.time_b = nn.Parameter(torch.empty(num_times))
+        self.out_Fd = nn.Parameter(torch.empty(num_channels * d, d))
         self.out_bias_d = nn.Parameter(torch.empty(d))
-        self.gated_dh = nn.Parameter(torch.empty(d, hidden))  # W1
-        self.linear_dh = nn.Parameter(torch.empty(d, hidden))  # W3
-        self.down_hd = nn.Parameter(torch.empty(hidden, d))  # W2
+        self.ffn = ExpertFFN(at["ffn"], d, config.ffn_multiple * d, config.kept)
 
-    def forward(self, x_BPMd: Tensor, seen: Relations) -> tuple[Tensor, Tensor]:
-        """The full pass, every position a query and a key: next x (B, P, M, d), logits (B, P, M, E)."""
+    def forward(self, x_BPMd: Tensor, seen: Relations) -> tuple[Tensor, list[Tensor]]:
+        """The full pass, every position a query and a key: next x (B, P, M, d); logits (B, P, M, E) of each
+        mixture."""
         projected = self.project(x_BPMd)
-        return self.look(x_BPMd, projected, projected.k_BPMd, projected.v_BPMd, seen), projected.logits_BPME
+        x_BPMd, ffn_logits = self.look(x_BPMd, projected, projected.k_BPMd, projected.v_BPMd, seen)
+        both = (projected.logits_BPME, ffn_logits)
+        return x_BPMd, [logits for logits in both if logits.shape[-1] > 1] or [projected.logits_BPME]
 
     def look(
         self, x_BPMd: Tensor, projected: Projected, k_BnMd: Tensor, v_BnMd: Tensor, seen: Relations
-    ) -> Tensor:
-        """Next x (B, P, M, d) of positions that look at n keys, their own among them."""
-        channels = attend(projected, k_BnMd, v_BnMd, self.maps(seen), seen, self.heads)
-        return self.finish(x_BPMd, projected.u_BPMF, *channels)
+    ) -> tuple[Tensor, Tensor]:
+        """Next x (B, P, M, d) of positions that look at n keys, their own among them; the FFN's logits."""
+        maps = self.maps(seen)
+        if self.semantic:
+            channels = attend(projected, k_BnMd, v_BnMd, maps, seen, self.heads)
+            return self.finish(x_BPMd, projected.u_BPMF, *channels)
+        return self.finish(x_BPMd, projected.u_BPMF, *(read(a_map, v_BnMd) for a_map in maps))
 
     def look_newest(
         self, x_B1Md: Tensor, projected: Projected, keys: Read, values: Read, seen: Relations
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         """`look` for one position each, with keys and values (b, n, M, d) read in slices of B."""
         channels = attend_newest(projected, keys, values, self.maps(seen), seen, self.heads)
         return self.finish(x_B1Md, projected.u_BPMF, *channels)
@@ -220,7 +239,10 @@ class FuxiBlock(nn.Module):
     def project(self, x_BPMd: Tensor) -> Projected:
         """Queries, keys, values and gates of positions, each from itself alone."""
         normed = rms(x_BPMd)
-        q, k, v = F.silu(normed @ self.qkv_dF).chunk(3, dim=-1)
+        made = F.silu(normed @ self.qkv_dF)
+        d = x_BPMd.shape[-1]
+        width = d if self.semantic else 0
+        q, k, v = torch.split(made, [width, width, d], dim=-1)
         mixed: Mixed = self.experts(normed.flatten(0, -2))
         u = F.silu(mixed.out_TF).view(*x_BPMd.shape[:-1], -1)
         return Projected(q, k, v, u, mixed.logits_TE.view(*x_BPMd.shape[:-1], -1))
@@ -228,19 +250,23 @@ class FuxiBlock(nn.Module):
     def maps(self, seen: Relations) -> tuple[Tensor, Tensor]:
         """Position (1 | B, P, n) and time (B, P, n) weights, zero where unseen; raw, possibly negative."""
         position = self.position_n.index_select(0, seen.lags_BPn.flatten()).view(seen.lags_BPn.shape)
-        time = self.time_b.index_select(0, seen.buckets_BPn.flatten()).view(seen.buckets_BPn.shape)
+        if seen.lapse_BPn is not None:
+            alpha, beta = self.time_b
+            time = alpha * torch.exp(-beta * seen.lapse_BPn)
+        else:
+            time = self.time_b.index_select(0, seen.buckets_BPn.flatten()).view(seen.buckets_BPn.shape)
         return position * seen.seen_BPn, time * seen.seen_BPn
 
-    def finish(
-        self, x: Tensor, u: Tensor, by_position: Tensor, by_time: Tensor, by_meaning: Tensor
-    ) -> Tensor:
-        """Norm, gate, and both stages of MFFN; x (..., d), u (..., 3d), channels (..., d) → next x (..., d).
+    def finish(self, x: Tensor, u: Tensor, *channels: Tensor) -> tuple[Tensor, Tensor]:
+        """Norm, gate, and both stages of MFFN; x (..., d), u (..., F), channels (..., d): by position, by
+        time, by meaning → next x (..., d), logits of the FFN's mixture (..., E | 0).
 
         The papers interleave the channels by head; whole channels side by side permute rows of learned
         matrices only.
         """
-        o = torch.cat([by_position, by_time, by_meaning / self.divisor], dim=-1)
-        gated = dropout(u * rms(o), self.rate, self.training)
+        parts = [*channels[:2], *(channel / self.divisor for channel in channels[2:])]
+        gated = dropout(u * rms(torch.cat(parts, dim=-1)), self.rate, self.training)
         y = gated @ self.out_Fd + self.out_bias_d + x
         z = dropout(rms(y), self.rate, self.training)
-        return (F.silu(z @ self.gated_dh) * (z @ self.linear_dh)) @ self.down_hd + y
+        mixed: Mixed = self.ffn(z.flatten(0, -2))
+        return mixed.out_TF.view(y.shape) + y, mixed.logits_TE.view(*y.shape[:-1], -1)

@@ -33,6 +33,9 @@ class FuxiMME(Backbone):
         self.blocks = nn.ModuleList(FuxiBlock(config) for _ in range(config.blocks))
         self.register_buffer("edges_ms", bucket_edges_ms(config.buckets), persistent=False)
         self.edges_ms: Tensor
+        if config.facet_gate:
+            self.facets_DM = nn.Parameter(torch.zeros(config.dim, config.streams))
+            self.facets_M = nn.Parameter(torch.zeros(config.streams))
         initialise(self)
 
     def encode(
@@ -43,14 +46,15 @@ class FuxiMME(Backbone):
         x_BNMd = dropout(self.embed(rows_BN), self.config.input_dropout, self.training)
         positions_1N = torch.arange(N, device=rows_BN.device)[None]
         asking_BN = times_BN if self.config.query_time == "own" or asked_BN is None else asked_BN
-        seen = relations(asking_BN, times_BN, positions_1N, self.edges_ms)
+        power = self.config.time_bias == "power"
+        seen = relations(asking_BN, times_BN, positions_1N, self.edges_ms, with_lapse=power)
         valid_BN = valid_mask(lengths_B, N)
         valid_T = valid_BN[:, :, None].expand(-1, -1, self.config.streams).flatten()
         logits, stats = [], []
         for block in self.blocks:
-            x_BNMd, logits_BNME = block(x_BNMd, seen)
-            logits.append(logits_BNME)
-            stats.append(routing(logits_BNME.flatten(0, -2), valid_T))
+            x_BNMd, of_block = block(x_BNMd, seen)
+            logits += of_block
+            stats += [routing(logits_BNME.flatten(0, -2), valid_T) for logits_BNME in of_block]
         return Encoded(
             states_BNMd=unit(x_BNMd) * valid_BN[:, :, None, None],
             balance=torch.stack([stat.balance for stat in stats]).mean(),
@@ -64,6 +68,20 @@ class FuxiMME(Backbone):
         rows_Md = self.rows_of_items(rows)
         return rows_Md * math.sqrt(self.config.stream_dim) + self.streams_Md
 
+    def facets(self, states: Tensor) -> Tensor:
+        """(..., M): how much each stream of states (..., M, d) counts; 1 / M without the gate.
+
+        FAME's gate (arXiv 2411.01457, eq. 10) on Fuxi-MME's streams is our construction; its weights start at
+        zero, that is at the published mean.
+        """
+        if not self.config.facet_gate:
+            return states.new_full(states.shape[:-1], 1 / states.shape[-2])
+        return (states.flatten(-2) @ self.facets_DM + self.facets_M).softmax(dim=-1)
+
+    def vectors(self, states: Tensor) -> Tensor:
+        """(..., D) user vectors of states (..., M, d): streams side by side, each times its weight."""
+        return (states * self.facets(states)[..., None]).flatten(-2)
+
 
 def initialise(model: FuxiMME) -> None:
     """Draw every parameter but the item rows; the values of the FuXi-alpha code, the router's are ours.
@@ -73,9 +91,10 @@ def initialise(model: FuxiMME) -> None:
     q, k, v; experts    normal, std 0.02, each expert on its own
     router              normal, std 0.02 (zeros would send every tie to expert 0)
     router noise        zero, that is a noise of softplus(0) = 0.69
-    lag, time weights   normal, std 0.02
+    lag, time weights   normal, std 0.02; the power bias: a uniform in +-0.2, b in 0.4..0.8
     W_o, W_1, W_2, W_3  Xavier uniform
     bias of W_o         zero
+    facet gate          zero: the plain mean
     ==================  ==========================================================================
     """
     with torch.no_grad():
@@ -83,10 +102,17 @@ def initialise(model: FuxiMME) -> None:
         for block in model.blocks:
             assert isinstance(block, FuxiBlock)
             experts = block.experts
-            drawn = (block.qkv_dF, experts.weight_EdF, experts.gate_dE, block.position_n, block.time_b)
-            for parameter in drawn:
+            for parameter in (block.qkv_dF, experts.weight_EdF, block.position_n, block.time_b):
                 nn.init.normal_(parameter, std=0.02)
-            for parameter in (block.out_Fd, block.gated_dh, block.linear_dh, block.down_hd):
-                nn.init.xavier_uniform_(parameter)
-            nn.init.zeros_(experts.noise_dE)
+            if model.config.time_bias == "power":
+                block.time_b[0].uniform_(-0.2, 0.2)
+                block.time_b[1].uniform_(0.4, 0.8)
+            for router in (experts.router, block.ffn.router):
+                if router is not None:
+                    nn.init.normal_(router.gate_dE, std=0.02)
+                    nn.init.zeros_(router.noise_dE)
+            nn.init.xavier_uniform_(block.out_Fd)
+            for stack in (block.ffn.gated_Edh, block.ffn.linear_Edh, block.ffn.down_Ehd):
+                for matrix in stack:
+                    nn.init.xavier_uniform_(matrix)
             nn.init.zeros_(block.out_bias_d)

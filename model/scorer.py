@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 
 from model.allocator import keep_freed_memory
-from model.backbone import unit, user_vector
+from model.backbone import unit
 from model.cache import PrefixCache, Reached
 from model.catalogue import Catalogue
 from model.config import FIRST_ITEM_ROW, PADDING_ROW, ModelConfig
@@ -140,8 +140,8 @@ class Scorer:
         self.version = version
         self.device = torch.device(device)
         self.filter_seen = filter_seen
-        model = FuxiMME.from_weights(version.config, version.weights).to(self.device)
-        self._cache = PrefixCache(model, cache_bytes)
+        self._model = FuxiMME.from_weights(version.config, version.weights).to(self.device)
+        self._cache = PrefixCache(self._model, cache_bytes)
         self._slots = Slots(self._cache.num_slots, version.config.max_events, extend)
         self._seen = Seen(self._cache.num_slots, extend)
         self._ranker = Ranker(torch.from_numpy(version.index).to(self.device))
@@ -206,7 +206,7 @@ class Scorer:
             sums_BMd.index_add_(0, owners, reached.states_AMd)
             shares_BLE.index_add_(0, owners, reached.expert_shares(config.experts))
         nums = torch.tensor([max(1, len(reading.kinds)) for reading in readings], device=self.device)
-        vectors_BD = user_vector(unit(sums_BMd)).cpu().numpy()
+        vectors_BD = self._model.vectors(unit(sums_BMd)).cpu().numpy()
         return vectors_BD, (shares_BLE / nums[:, None, None]).tolist()
 
     def _computed(

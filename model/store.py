@@ -39,7 +39,7 @@ FILES = (WEIGHTS, CATALOGUE, INDEX, THEMES, THEME_LABELS, POPULARITY, CURVE)
 
 MODEL_NAME = "fuxi-mme"
 #: Raised when files of this layout change their meaning; a reader refuses what it does not know.
-FORMAT = 1
+FORMAT = 2
 
 
 def write(directory: Path, trained: Trained) -> dict[str, str]:

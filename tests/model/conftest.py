@@ -28,7 +28,7 @@ def network() -> Callable[..., FuxiMME]:
         torch.manual_seed(seed)
         model = FuxiMME(config, num_rows).eval().requires_grad_(False)
         for name, parameter in model.named_parameters():
-            if not name.endswith(("out_Fd", "down_hd", "gated_dh", "linear_dh")):
+            if not name.endswith(("out_Fd", "down_Ehd", "gated_Edh", "linear_Edh")):
                 parameter.mul_(20)
         return model
 

@@ -41,7 +41,7 @@ def test_ties_go_to_the_lowest_expert() -> None:
     """A router that prefers nobody sends every token to expert 0."""
     experts = _experts(3).eval()
     with torch.no_grad():
-        experts.gate_dE.zero_()
+        experts.router.gate_dE.zero_()
     x_Td = torch.randn(20, 6)
 
     torch.testing.assert_close(experts(x_Td).out_TF, x_Td @ experts.weight_EdF[0])
@@ -58,8 +58,8 @@ def test_the_router_learns_although_its_factor_is_one() -> None:
     out_TF.square().sum().backward()
 
     torch.testing.assert_close(out_TF, without_grad, rtol=0, atol=0)
-    assert experts.gate_dE.grad is not None
-    assert experts.gate_dE.grad.abs().min() > 0
+    assert experts.router.gate_dE.grad is not None
+    assert experts.router.gate_dE.grad.abs().min() > 0
 
 
 def test_noise_moves_choices_in_training_only() -> None:
@@ -78,10 +78,10 @@ def test_the_router_stays_in_full_precision() -> None:
     """Under bf16 autocast the logits are those of fp32, so a choice does not depend on the mode."""
     experts = _experts(3).eval()
     x_Td = torch.randn(20, 6)
-    expected = experts.route(x_Td)
+    expected = experts.router(x_Td)
 
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits_TE = experts.route(x_Td)
+        logits_TE = experts.router(x_Td)
 
     assert torch.equal(expected, logits_TE)
 

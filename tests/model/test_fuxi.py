@@ -102,7 +102,7 @@ def test_the_newest_position_alone(monkeypatch: pytest.MonkeyPatch, at_once: int
     full = attend(projected, projected.k_BPMd, projected.v_BPMd, maps, seen, H)
 
     newest = Projected(*(part[:, -1:] for part in projected))
-    last = Relations(*(part[:, -1:] for part in seen))
+    last = Relations(*(None if part is None else part[:, -1:] for part in seen))
     alone = attend_newest(
         newest,
         lambda some: projected.k_BPMd[some],

@@ -166,8 +166,8 @@ def test_initial_values_follow_the_table(small) -> None:
     assert model.items.abs().max() <= 0.04
     assert abs(model.items[1:].std().item() - 0.0176) < 5e-4  # 0.02 cut at two deviations
     assert abs(block.qkv_dF.std().item() - 0.02) < 0.004
-    assert block.experts.gate_dE.abs().min() > 0
-    assert 0 == block.experts.noise_dE.abs().max() == block.out_bias_d.abs().max()
+    assert block.experts.router.gate_dE.abs().min() > 0
+    assert 0 == block.experts.router.noise_dE.abs().max() == block.out_bias_d.abs().max()
 
 
 def test_the_seed_decides_the_weights(small) -> None:
