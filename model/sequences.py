@@ -90,7 +90,13 @@ class HeldOut:
 
     sequences: list[Events]
     targets: IntArray  # rows
+    asked_ms: IntArray  # Unix ms of the target, as long as targets
     seen: list[IntArray]  # all earlier rows of the user: filtered
+
+    def asked(self, place: int) -> Events:
+        """A question's rows, and when each is asked: at the next event, the last at the target."""
+        rows, times_ms = self.sequences[place]
+        return rows, np.append(times_ms[1:], self.asked_ms[place])
 
 
 def hold_out(all_events: Histories, num_users: int, max_events: int, seed: int) -> tuple[Histories, HeldOut]:
@@ -108,7 +114,9 @@ def hold_out(all_events: Histories, num_users: int, max_events: int, seed: int) 
         cut = max(start, end - max_events)
         sequences.append((all_events.rows[cut:end], all_events.times_ms[cut:end]))
         seen.append(all_events.rows[start:end])
-    questions = HeldOut(sequences=sequences, targets=all_events.rows[ends], seen=seen)
+    questions = HeldOut(
+        sequences=sequences, targets=all_events.rows[ends], asked_ms=all_events.times_ms[ends], seen=seen
+    )
     kept = np.ones(len(all_events.rows), bool)
     kept[ends] = False
     shorter = all_events.lengths().copy()
@@ -129,6 +137,7 @@ class Windows:
 
     sequences: list[Events]
     targets: list[IntArray]  # as long as the rows of the sequence
+    asked_ms: list[IntArray]  # Unix ms of the targets
 
 
 def windows_of(events: Histories, window: int, random: np.random.Generator) -> list[tuple[int, int]]:
@@ -191,10 +200,12 @@ def _masked(
 ) -> Windows:
     sequences: list[Events] = []
     targets: list[IntArray] = []
+    asked_ms: list[IntArray] = []
     for start, stop in cuts:
         rows = events.rows[start : stop - 1].copy()
         masked = random.random(len(rows)) < share
         rows[masked] = random.integers(1, 1 + NEW_ITEM_ROWS, int(masked.sum()))
         sequences.append((rows, events.times_ms[start : stop - 1]))
         targets.append(events.rows[start + 1 : stop])
-    return Windows(sequences=sequences, targets=targets)
+        asked_ms.append(events.times_ms[start + 1 : stop])
+    return Windows(sequences=sequences, targets=targets, asked_ms=asked_ms)

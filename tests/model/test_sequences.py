@@ -149,6 +149,8 @@ def test_the_last_event_of_a_user_is_held_out_and_not_trained_on() -> None:
     assert (questions.targets - FIRST_ITEM_ROW).tolist() == [3]
     assert [(rows - FIRST_ITEM_ROW).tolist() for rows, _ in questions.sequences] == [[2, 1]]
     assert [(rows - FIRST_ITEM_ROW).tolist() for rows in questions.seen] == [[0, 2, 1]]
+    assert questions.asked_ms.tolist() == [6000]
+    assert questions.asked(0)[1].tolist() == [3000, 6000]
     assert (rest.rows - FIRST_ITEM_ROW).tolist() == [0, 2, 1, 1, 2, 3]
     assert rest.lengths().tolist() == [3, 2, 1]
 

@@ -6,44 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from model import train as module
-from model.columns import EventColumns
-from model.config import FIRST_ITEM_ROW, ModelConfig, TrainConfig
+from model.config import FIRST_ITEM_ROW, ModelConfig
 from model.errors import NotEnoughData
+from model.fit import VALIDATION_EVENTS, validate
 from model.mme import FuxiMME
 from model.sequences import catalogue_of, histories, hold_out
-from model.train import Trained, validate, warm_start
+from model.train import warm_start
+from model.version import Trained
+from tests.model.circles import NUM_ITEMS, RECIPE, rounds
 
-NUM_ITEMS = 24
 CONFIG = ModelConfig(
     dim=16, streams=2, heads=2, blocks=1, experts=2, max_events=64, dropout=0.0, input_dropout=0.0
 )
-RECIPE = TrainConfig(
-    max_epochs=12,
-    lr=5e-3,
-    batch=16,
-    window=12,
-    negatives=16,
-    new_item_share=0.0,
-    themes=3,
-    threads=1,
-    validation_users=40,
-)
-
-
-def rounds(num_users: int = 60, num_events: int = 14) -> EventColumns:
-    """Every user walks round one circle of items from a place of their own: all are equally popular."""
-    random = np.random.default_rng(0)
-    starts = random.integers(0, NUM_ITEMS, num_users)
-    place = np.arange(num_users * num_events)
-    user, step = place % num_users, place // num_users
-    return EventColumns(
-        users=[f"u{number}" for number in range(num_users)],
-        items=[f"i{number}" for number in range(NUM_ITEMS)],
-        user=user.astype(np.int32),
-        item=((starts[user] + step) % NUM_ITEMS).astype(np.int32),
-        time_ms=(60_000 * place).astype(np.int64),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +35,7 @@ def test_the_best_epoch_is_what_is_kept(trained: Trained) -> None:
     """Validating the kept weights gives the best number of the curve again."""
     model = FuxiMME.from_weights(CONFIG, trained.weights)
     everything = histories(rounds(), trained.catalogue)
-    _, questions = hold_out(everything, RECIPE.validation_users, module.VALIDATION_EVENTS, RECIPE.seed)
+    _, questions = hold_out(everything, RECIPE.validation_users, VALIDATION_EVENTS, RECIPE.seed)
     best = max(epoch["full_ndcg"] for epoch in trained.learning_curve)
 
     assert validate(model, questions)["ndcg"] == pytest.approx(best)
