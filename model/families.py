@@ -14,12 +14,14 @@ from typing import NamedTuple
 
 from model.backbone import Backbone
 from model.config import ModelConfig, TrainConfig
+from model.hstu import HSTU
 from model.mme import FuxiMME
 from model.sasrec import SASRec
 
 FAMILIES: dict[str, type[Backbone]] = {
     "fuxi-mme": FuxiMME,
     "sasrec": SASRec,
+    "hstu": HSTU,
 }
 
 
@@ -49,6 +51,7 @@ _LONG = TrainConfig(max_epochs=60, patience=10)  # the FuXi family was still ris
 
 RECIPES: dict[str, Recipe] = {
     "sasrec": Recipe(_SASREC, TrainConfig(patience=10)),
+    "hstu": Recipe(replace(_SASREC, family="hstu"), _LONG),
     "fuxi": Recipe(_FUXI, _LONG),
     "fuxi-next": Recipe(replace(_FUXI, query_time="next"), _LONG),
     "fuxi-mme": Recipe(ModelConfig(max_events=64), replace(_LONG, lr=2e-3)),

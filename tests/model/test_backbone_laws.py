@@ -30,6 +30,8 @@ NETWORKS = {
     "fuxi, next": replace(ONE, query_time="next"),
     "fuxi-beta": replace(ONE, time_bias="power", semantic=False),
     "sasrec": replace(ONE, family="sasrec", ffn_multiple=1),
+    "hstu": replace(ONE, family="hstu"),
+    "hstu, next": replace(ONE, family="hstu", query_time="next"),
 }
 NUM_ROWS = 95
 N = 10

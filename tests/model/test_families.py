@@ -20,6 +20,7 @@ TINY = ModelConfig(
 LEARNERS = {
     "fuxi-mme": replace(TINY, streams=2, experts=2),
     "sasrec": replace(TINY, family="sasrec"),
+    "hstu": replace(TINY, family="hstu"),
 }
 
 
