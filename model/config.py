@@ -93,7 +93,11 @@ class TrainConfig:
     )
     window: int = 50  # N: events per training sequence
     lr: float = 1e-3
-    negatives: int = 512  # R: shared by the batch, uniform, without replacement
+    negatives: int = 512  # R
+    negatives_per: str = "batch"  # that share them; or position: fresh ones for each (the papers)
+    popularity_power: float = 0.0  # drawn by (events of the item)^this; 0 = uniform
+    log_q: bool = False  # logits less log of the probability of a draw (Yi et al. 2019)
+    full_softmax_items: int = 0  # a catalogue of at most this many: all items, none drawn
     balance: float = 0.01  # weight of the experts' load-balancing loss
     z_loss: float = 0.001  # weight of the router's logsumexp penalty
     new_item_share: float = 0.02  # events masked as "new item" rows
@@ -101,6 +105,15 @@ class TrainConfig:
     validation_users: int = 5000
     themes: int = 8  # K
     threads: int = 2
+
+    def __post_init__(self) -> None:
+        if self.negatives_per not in ("batch", "position"):
+            raise ValueError(f"negatives_per {self.negatives_per!r} must be one of batch, position")
+        if self.negatives < 1 or self.popularity_power < 0:
+            raise ValueError(
+                f"negatives {self.negatives} must be at least 1, "
+                f"popularity_power {self.popularity_power} at least 0"
+            )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -21,6 +21,7 @@ from model.batch import padded
 from model.config import FIRST_ITEM_ROW, TrainConfig
 from model.evaluate import target_ranks
 from model.metrics import summary
+from model.negatives import Sampler
 from model.sequences import HeldOut, Histories, batches
 from model.step import losses_of
 
@@ -76,7 +77,8 @@ def fit(
         model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True
     )
     random = np.random.default_rng(config.seed)
-    generator = torch.Generator().manual_seed(config.seed)
+    counts = np.bincount(events.rows, minlength=len(model.items))[FIRST_ITEM_ROW:]
+    sampler = Sampler(config, counts)
     ends_s = started_s + config.budget_s if config.budget_s is not None else float("inf")
     curve: list[Epoch] = []
     best = Best()
@@ -91,7 +93,7 @@ def fit(
             new_item_share=config.new_item_share,
             random=random,
         ):
-            found = losses_of(model, windows, config, generator)
+            found = losses_of(model, windows, config, sampler)
             optimiser.zero_grad(set_to_none=True)
             found.total.backward()  # type: ignore[no-untyped-call]
             optimiser.step()

@@ -1,49 +1,93 @@
-"""Sampled softmax with negatives shared by the whole batch.
+"""Softmax over a target and what it must beat: drawn negatives, shared or its own, or every item.
 
-Knows: states, target rows, negative rows, temperature.
-Does not know: the network, the optimiser, how negatives relate to popularity.
-
-Shared negatives are about 8 times cheaper on a CPU than fresh ones per position (FuXi-alpha, arXiv
-2502.03036, draws 128 per position); the price is that all positions of a step push away from the same rows.
+Knows: states, lines, which negatives are the target itself, the correction for how negatives were drawn.
+Does not know: the network, the optimiser, how negatives are drawn (model/negatives.py).
 """
 
-# T = supervised positions, R = negatives, D = M * d
+# T = supervised positions, R = negatives, U = distinct rows, I = real items, D = M * d
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 #: Logit of a negative that is the position's own target: its softmax weight is exactly 0.
 COLLIDED = -1e30
+#: Numbers of lines that are gathered at once for positions with negatives of their own (32 MB).
+GATHERED = 8 << 20
 
 
-def draw_negatives(num_negatives: int, first_row: int, num_rows: int, generator: torch.Generator) -> Tensor:
-    """(R,) distinct rows, uniform over [first_row, num_rows); all of them if there are fewer than asked."""
-    num_items = num_rows - first_row
-    order = torch.randperm(num_items, generator=generator)[: min(num_negatives, num_items)]
-    return order + first_row
+class LogQ(NamedTuple):
+    """log of the probability with which a draw gives the target, and each negative."""
+
+    targets_T: Tensor
+    negatives: Tensor  # (R,) shared, (T, R) its own
 
 
 def sampled_softmax(
-    states_TD: Tensor,
-    positives_TD: Tensor,
-    negatives_RD: Tensor,
+    positive_T: Tensor,
+    negative_TR: Tensor,
     targets_T: Tensor,
-    negative_rows_R: Tensor,
+    negative_rows: Tensor,
     temperature: float,
+    log_q: LogQ | None = None,
 ) -> Tensor:
-    """Mean over positions of -log softmax of the target among itself and the R shared negatives.
+    """Mean over positions of -log softmax of the target among itself and its R negatives.
 
         loss_t = log(exp(s_t+) + sum over r with row_r != target_t of exp(s_tr)) - s_t+
-        s = <state, item> / temperature
+        s = <state, line> / temperature - log q
 
-    States are user vectors (normalised streams divided by M) and items are lines of the index (normalised
-    streams), so s is the mean cosine over the temperature. A negative equal to the position's target does not
-    count.
+    ``positive_T`` and ``negative_TR`` are products of user vectors (normalised streams divided by M) with
+    lines (normalised streams), so s is the mean cosine over the temperature. ``negative_rows`` is (R,) when
+    all positions share them, else (T, R); one that equals the position's target does not count. log q: the
+    sampling-bias correction of Yi et al. (RecSys 2019, section 4.2), without which popular items are pushed
+    away for being drawn often; None: all are drawn alike, and it would cancel.
     """
-    positive_T1 = (states_TD * positives_TD).sum(1, keepdim=True)
-    negative_TR = states_TD @ negatives_RD.T
-    negative_TR = negative_TR.masked_fill(targets_T[:, None] == negative_rows_R, COLLIDED * temperature)
-    logits = torch.cat([positive_T1, negative_TR], dim=1) / temperature
+    negative_TR = negative_TR.masked_fill(targets_T[:, None] == negative_rows, COLLIDED * temperature)
+    logits = torch.cat([positive_T[:, None], negative_TR], dim=1) / temperature
+    if log_q is not None:
+        drawn = log_q.negatives.expand_as(negative_TR)
+        logits = logits - torch.cat([log_q.targets_T[:, None], drawn], dim=1)
     return (logits.logsumexp(dim=1) - logits[:, 0]).mean()
+
+
+def full_softmax(states_TD: Tensor, index_ID: Tensor, targets_T: Tensor, temperature: float) -> Tensor:
+    """Mean over positions of -log softmax of the target among all items; targets are lines of the index."""
+    return F.cross_entropy(states_TD @ index_ID.T / temperature, targets_T)
+
+
+def own_products(states_TD: Tensor, lines_UD: Tensor, places_TR: Tensor) -> Tensor:
+    """(T, R) product of each state with the lines at its own places; gathers a few positions at a time, and
+    again in the backward pass, since all gathered lines at once are gigabytes."""
+    products: Tensor = _OwnProducts.apply(states_TD, lines_UD, places_TR)
+    return products
+
+
+class _OwnProducts(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, states_TD: Tensor, lines_UD: Tensor, places_TR: Tensor) -> Tensor:
+        ctx.save_for_backward(states_TD, lines_UD, places_TR)
+        parts = [
+            torch.bmm(lines_UD[places_tR], states_tD[:, :, None])[:, :, 0]
+            for states_tD, places_tR in zip(*_few(states_TD, places_TR), strict=True)
+        ]
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        states_TD, lines_UD, places_TR = ctx.saved_tensors
+        to_lines_UD = torch.zeros_like(lines_UD)
+        to_states = []
+        for grad_tR, states_tD, places_tR in zip(*_few(states_TD, places_TR, grads[0]), strict=True):
+            to_states.append(torch.bmm(grad_tR[:, None], lines_UD[places_tR])[:, 0])
+            each_tRD = grad_tR[:, :, None] * states_tD[:, None]
+            to_lines_UD.index_add_(0, places_tR.flatten(), each_tRD.flatten(0, 1))
+        return torch.cat(to_states), to_lines_UD, None
+
+
+def _few(states_TD: Tensor, places_TR: Tensor, *more: Tensor) -> list[tuple[Tensor, ...]]:
+    size = max(1, GATHERED // max(1, places_TR.shape[1] * states_TD.shape[1]))
+    return [torch.split(x, size) for x in (*more, states_TD, places_TR)]
