@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from model.backbone import Backbone
 from model.config import ModelConfig, TrainConfig
+from model.fame import FAME
 from model.hstu import HSTU
 from model.mme import FuxiMME
 from model.sasrec import SASRec
@@ -22,6 +23,7 @@ FAMILIES: dict[str, type[Backbone]] = {
     "fuxi-mme": FuxiMME,
     "sasrec": SASRec,
     "hstu": HSTU,
+    "fame": FAME,
 }
 
 
@@ -54,5 +56,6 @@ RECIPES: dict[str, Recipe] = {
     "hstu": Recipe(replace(_SASREC, family="hstu"), _LONG),
     "fuxi": Recipe(_FUXI, _LONG),
     "fuxi-next": Recipe(replace(_FUXI, query_time="next"), _LONG),
+    "fame": Recipe(replace(_SASREC, family="fame", experts=4, facet_gate=True, temperature=1.0), _LONG),
     "fuxi-mme": Recipe(ModelConfig(max_events=64), replace(_LONG, lr=2e-3)),
 }

@@ -32,6 +32,9 @@ NETWORKS = {
     "sasrec": replace(ONE, family="sasrec", ffn_multiple=1),
     "hstu": replace(ONE, family="hstu"),
     "hstu, next": replace(ONE, family="hstu", query_time="next"),
+    "fame": replace(ONE, family="fame", experts=3, facet_gate=True),
+    "fame, heads only": replace(ONE, family="fame", facet_gate=True),
+    "fame, no gate": replace(ONE, family="fame", experts=3),
 }
 NUM_ROWS = 95
 N = 10
@@ -211,6 +214,24 @@ def test_the_index_is_the_lines_of_the_real_items(config: ModelConfig) -> None:
     assert vectors_BND.shape == (2, N, config.dim)
     torch.testing.assert_close(model.item_index()[7], model.lines(torch.tensor(FIRST_ITEM_ROW + 7)))
     assert model.lines(torch.tensor([[0]])).abs().max() == 0
+
+
+def test_one_product_is_the_score(config: ModelConfig) -> None:
+    """User vector times line is the sum over streams (or facets) of weight times product; outside FAME the
+    products are cosines, since states and lines have length 1 in each stream."""
+    model = made(config)
+    rows, times, lengths, asked = told([N, 3])
+    states_BMd = last(model.encode(rows, times, lengths, asked).states_BNMd, lengths)
+    lines_IMd = model.item_index().unflatten(1, states_BMd.shape[1:])
+
+    weights_BM = model.facets(states_BMd) if hasattr(model, "facets") else torch.ones(2, 1)
+    expected = torch.einsum("bm,bmd,imd->bi", weights_BM, states_BMd, lines_IMd)
+
+    torch.testing.assert_close(model.vectors(states_BMd) @ model.item_index().T, expected)
+    torch.testing.assert_close(weights_BM.sum(1), torch.ones(2))
+    if config.family != "fame":
+        torch.testing.assert_close(states_BMd.norm(dim=-1), torch.ones(states_BMd.shape[:2]))
+        torch.testing.assert_close(lines_IMd.norm(dim=-1), torch.ones(lines_IMd.shape[:2]))
 
 
 def test_every_parameter_learns(config: ModelConfig) -> None:

@@ -21,6 +21,7 @@ LEARNERS = {
     "fuxi-mme": replace(TINY, streams=2, experts=2),
     "sasrec": replace(TINY, family="sasrec"),
     "hstu": replace(TINY, family="hstu"),
+    "fame": replace(TINY, family="fame", experts=2, facet_gate=True, temperature=1.0),
 }
 
 
