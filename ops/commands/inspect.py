@@ -1,11 +1,15 @@
-"""`hopstream inspect user`: what the worker remembers of one user.
+"""`hopstream inspect`: what the worker remembers of a user, what a published version knows.
 
-Knows: what is read and printed. Does not know: how a state is stored (stream/codec.py).
+Knows: the verbs' options, what is read and printed of a user.
+Does not know: how a state is stored (stream/codec.py), what is told of a version (ops/portraits/).
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,9 +18,27 @@ from ops import exit_codes, options
 from ops.errors import OpsError
 
 if TYPE_CHECKING:
+    from model.batch import Events
+    from model.version import Version
     from stream.history import User
+    from stream.settings import Settings
 
 inspect = typer.Typer(no_args_is_help=True, help="Look at what is stored.")
+
+Models = Annotated[
+    Path | None, typer.Option("--models", metavar="DIR", help="Published versions; default: models.dir.")
+]
+Named = Annotated[
+    str | None, typer.Option("--version", metavar="VERSION", help="Default: the one that serves.")
+]
+TitlesFrom = Annotated[
+    str | None,
+    typer.Option("--dataset", metavar="DATASET", help="Titles from here; default: the items topic."),
+]
+Num = Annotated[int, typer.Option("-n", min=1, max=1000, help="Items to show.")]
+
+#: How many histories are sent through a version's routers, and how long made-up ones are.
+HISTORIES, MADE_UP_EVENTS = 256, 50
 
 
 class NoSuchUser(OpsError):
@@ -65,6 +87,143 @@ def user(
         options.print_json(fields)
     else:
         _show(fields, titles)
+
+
+@inspect.command()
+def model(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[VERSION]", help="Like 000002 or 2; default: the one that serves."),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATASET", help="Ask the routers with its users; default: made-up ones, by popularity."
+        ),
+    ] = None,
+    models: Models = None,
+    config: options.Config = None,
+    as_json: options.Json = False,
+) -> None:
+    """What a version is made of, and whether its embeddings, experts and themes are alive.
+
+    Needs no broker. Alarms: an expert or theme with less than 2 % or more than 80 %.
+
+    Exit status: 0 shown, alarms or not; 1 damaged; 2 usage; 4 no such version or data set.
+
+    Example: hopstream inspect model 000001 --dataset ml-latest-small
+    """
+    # OpenMP reads this when torch is imported: threads that spin while they wait take the cores from others.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from ops.portraits import model as portrait
+
+    settings, found = _opened(models, name, config)
+    histories, what = _histories(settings, found, dataset)
+    told = portrait.fields(settings.models.dir, found, histories, what)
+    if as_json:
+        options.print_json(told)
+    else:
+        portrait.show(told)
+
+
+@inspect.command()
+def theme(
+    number: Annotated[int | None, typer.Argument(metavar="[K]", help="Default: all of them.")] = None,
+    num: Num = 10,
+    name: Named = None,
+    dataset: TitlesFrom = None,
+    models: Models = None,
+    config: options.Config = None,
+    bootstrap: options.Bootstrap = None,
+    as_json: options.Json = False,
+) -> None:
+    """What a theme holds: its share of items and events, its most typical and its best known items.
+
+    Without a broker items have no titles, unless --dataset gives them.
+
+    Exit status: 0 shown; 1 damaged; 2 usage; 4 no such version, theme or data set.
+
+    Example: hopstream inspect theme 4 -n 5 --dataset ml-latest-small
+    """
+    from ops.portraits import theme as portrait
+    from ops.portraits.opening import titles
+
+    settings, found = _opened(models, name, config, bootstrap)
+    told = portrait.every(found) if number is None else portrait.one(found, number, num)
+    called = titles(settings, dataset, portrait.items_of(told))
+    _say(called.note)
+    if as_json:
+        options.print_json({**told, "titles": called.of})
+    elif number is None:
+        portrait.show_every(told, called.of)
+    else:
+        portrait.show_one(told, called.of)
+
+
+@inspect.command()
+def item(
+    wanted: Annotated[str, typer.Argument(metavar="ITEM", help="The item's id.")],
+    num: Num = 10,
+    name: Named = None,
+    dataset: TitlesFrom = None,
+    models: Models = None,
+    config: options.Config = None,
+    bootstrap: options.Bootstrap = None,
+    as_json: options.Json = False,
+) -> None:
+    """How a version sees an item: row, events, themes, the nearest items overall and in each stream.
+
+    Without a broker items have no titles, unless --dataset gives them.
+
+    Exit status: 0 shown; 1 damaged; 2 usage; 4 no such version, item or data set.
+
+    Example: hopstream inspect item 1 -n 5 --dataset ml-latest-small
+    """
+    from ops.portraits import item as portrait
+    from ops.portraits.opening import titles
+
+    settings, found = _opened(models, name, config, bootstrap)
+    if wanted not in found.catalogue:
+        raise portrait.missing(found, wanted, titles(settings, dataset, found.catalogue.items).of)
+    told = portrait.fields(found, wanted, num)
+    called = titles(settings, dataset, portrait.items_of(told))
+    _say(called.note)
+    if as_json:
+        options.print_json({**told, "titles": called.of})
+    else:
+        portrait.show(told, called.of)
+
+
+def _opened(
+    models: Path | None, name: str | None, config: Path | None, bootstrap: str | None = None
+) -> tuple[Settings, Version]:
+    from ops.portraits.opening import opened
+
+    settings = options.settings_from(config, bootstrap, {"models": {"dir": models}})
+    return settings, opened(settings.models.dir, name)
+
+
+def _histories(settings: Settings, version: Version, dataset: str | None) -> tuple[list[Events], str]:
+    """Histories for the routers, and what they are in words."""
+    from model.checkup import made_up, sampled
+    from ops.portraits.opening import dataset_of
+
+    if dataset is None:
+        length = min(MADE_UP_EVENTS, version.config.max_events)
+        made = made_up(version.popularity, HISTORIES, length, seed=0)
+        return made, (
+            f"{len(made)} made-up histories of {length} items each, drawn by popularity "
+            "(--dataset asks with real ones)"
+        )
+    found = dataset_of(settings, dataset)
+    columns = found.events.positives(settings.events.negative, settings.events.neutral)
+    drawn = sampled(columns, version.catalogue, HISTORIES, seed=0)
+    return drawn, f"the histories of {len(drawn)} users of {found.name}, drawn at random"
+
+
+def _say(note: str) -> None:
+    if note:
+        print(note, file=sys.stderr)
 
 
 def _fields(name: str, found: User) -> dict[str, Any]:
