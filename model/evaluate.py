@@ -2,13 +2,9 @@
 
 Knows: the stream protocol's input, candidates, seen filter and groups of events.
 Does not know: files, topics, training, lists that were really shown.
-
-One pass per user is enough for the model: the state after event i knows no later event, so encoding a history
-once answers every question asked along it. A window holds the newest 200 to 264 events, as a served sequence
-does.
 """
 
-# E = judged events, T = states of a batch, I = items, D = M * d
+# E = judged events, T = questions of a batch, I = items, D = M * d
 
 from __future__ import annotations
 
@@ -21,22 +17,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from model.batch import Events, padded
+from model.backbone import Backbone
 from model.catalogue import Catalogue
 from model.columns import EventColumns
 from model.config import FIRST_ITEM_ROW
 from model.metrics import MISS, Interval, bootstrap, recall_at, summary
-from model.mme import FuxiMME
 from model.popularity import Popularity
 from model.sequences import Histories, histories
+from model.states import Window, batched, states, states_before, windows
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
-#: A full window is cut down to this many events, as the worker does between sessions.
-KEPT_EVENTS = 200
-#: Padded positions encoded at once, and scores held at once: bounds memory, no effect on results.
-MAX_POSITIONS = 16_384
+#: Scores held at once: bounds memory, no effect on results.
 MAX_SCORES = 16_000_000
 DAY_MS = 24 * 3600 * 1000
 #: Half-lives of decayed popularity, tried on the last tenth of the warm part.
@@ -66,17 +59,8 @@ class Report:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Part of one user's history, and which of its states answer a question."""
-
-    start: int  # into Histories.rows
-    stop: int
-    first_state: int  # states at [first_state, stop) are asked what comes next
-
-
 def evaluate(
-    model: FuxiMME,
+    model: Backbone,
     catalogue: Catalogue,
     columns: EventColumns,
     num_warm: int,
@@ -150,35 +134,24 @@ def groups_of(
 
 
 def model_ranks(
-    model: FuxiMME, catalogue: Catalogue, columns: EventColumns, num_warm: int, filter_seen: bool = True
+    model: Backbone, catalogue: Catalogue, columns: EventColumns, num_warm: int, filter_seen: bool = True
 ) -> FloatArray:
     """(E,) rank of each judged event's item in the model's catalogue, in the order of judged_events."""
     events = histories(columns, catalogue)
     ranks_n = np.full(len(columns), np.nan)
     index_ID = model.item_index().detach()
-    device = index_ID.device
-    model.eval()
-    for windows in _batched(_windows(events, num_warm, model.config.max_events)):
-        sequences: list[Events] = [
-            (events.rows[window.start : window.stop], events.times_ms[window.start : window.stop])
-            for window in windows
-        ]
-        batch = padded(sequences, model.config.max_events).to(device)
-        with torch.inference_mode():
-            states_BNMd = model.encode(batch.rows_BN, batch.times_BN, batch.lengths_B).states_BNMd
-        line_T = np.repeat(np.arange(len(windows)), [window.stop - window.first_state for window in windows])
-        place_T = np.concatenate([np.arange(window.first_state, window.stop) for window in windows])
-        begins = np.array([window.start for window in windows])
-        states_TD = states_BNMd[torch.from_numpy(line_T), torch.from_numpy(place_T - begins[line_T])].flatten(
-            1
-        )
-        targets_T = events.rows[place_T + 1] - FIRST_ITEM_ROW
-        first_T = events.starts[np.searchsorted(events.starts, place_T, side="right") - 1]
-        seen = [events.rows[first : place + 1] for first, place in zip(first_T, place_T, strict=True)]
-        ranks_n[events.order[place_T + 1]] = target_ranks(
-            states_TD, index_ID, targets_T, seen if filter_seen else None
-        )
+    for found in states(model, events, states_before(events, events.order >= num_warm)):
+        place_T = found.after_T + 1
+        seen = seen_before(events, place_T) if filter_seen else None
+        targets_T = events.rows[place_T] - FIRST_ITEM_ROW
+        ranks_n[events.order[place_T]] = target_ranks(found.vectors_TD, index_ID, targets_T, seen)
     return ranks_n[judged_events(columns, num_warm)]
+
+
+def seen_before(events: Histories, place_T: IntArray) -> list[IntArray]:
+    """Per place in the histories the rows of all the user's earlier events."""
+    first_T = events.starts[np.searchsorted(events.starts, place_T, side="right") - 1]
+    return [events.rows[first:place] for first, place in zip(first_T, place_T, strict=True)]
 
 
 def target_ranks(
@@ -214,32 +187,6 @@ def _block_ranks(
     return np.where(hidden_T, MISS, 1.0 + higher_T + ties_T / 2)
 
 
-def _windows(events: Histories, num_warm: int, max_events: int) -> Iterator[Window]:
-    """Windows that answer for every judged event: each state sees its newest KEPT_EVENTS or more events."""
-    kept = min(KEPT_EVENTS, max_events)
-    for start, stop in zip(events.starts[:-1].tolist(), events.starts[1:].tolist(), strict=True):
-        first_judged = start + int(np.searchsorted(events.order[start:stop], num_warm))
-        state = max(first_judged - 1, start)  # the state before the first judged event
-        while state < stop - 1:
-            begin = max(start, state - kept + 1)
-            end = min(stop - 1, begin + max_events)
-            yield Window(begin, end, state)
-            state = end
-
-
-def _batched(windows: Iterator[Window]) -> Iterator[list[Window]]:
-    """Windows of similar length together, at most MAX_POSITIONS padded positions at once."""
-    batch: list[Window] = []
-    for window in sorted(windows, key=lambda window: window.start - window.stop):
-        longest = batch[0].stop - batch[0].start if batch else 0
-        if batch and longest * (len(batch) + 1) > MAX_POSITIONS:
-            yield batch
-            batch = []
-        batch.append(window)
-    if batch:
-        yield batch
-
-
 def popularity_ranks(
     columns: EventColumns, num_warm: int, half_life_ms: int | None, filter_seen: bool = True
 ) -> FloatArray:
@@ -269,3 +216,10 @@ def choose_half_life(columns: EventColumns, num_warm: int, filter_seen: bool = T
         for half_life_ms in HALF_LIVES_MS
     }
     return max(found, key=lambda half_life_ms: found[half_life_ms])
+
+
+_batched = batched
+
+
+def _windows(events: Histories, num_warm: int, max_events: int) -> Iterator[Window]:
+    return windows(events, states_before(events, events.order >= num_warm), max_events)

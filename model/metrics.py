@@ -11,7 +11,7 @@ stays in the denominator.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,10 +74,36 @@ def summary(ranks_E: npt.ArrayLike, k: int = 10) -> dict[str, float]:
     }
 
 
-def coverage_at(lists: Iterable[Sequence[str]], k: int, num_items: int) -> float:
+def coverage_at(lists: Iterable[Sequence[Hashable]], k: int, num_items: int) -> float:
     """Share of ``num_items`` items that stand in the first k places of at least one list."""
     shown = {item for items in lists for item in items[:k]}
     return len(shown) / num_items if num_items else 0.0
+
+
+def user_auc(scores_E: npt.ArrayLike, positive_E: npt.ArrayLike, users_E: npt.ArrayLike) -> FloatArray:
+    """(E,) for each impression the AUC of its user; NaN for users without a positive or without a negative.
+
+    AUC: the share of (positive, negative) pairs in which the positive scored higher, ties counting half. The
+    mean of what is finite is GAUC, users weighted by their impressions (Zhu et al., KDD 2018).
+    """
+    scores, positive = np.asarray(scores_E, np.float64), np.asarray(positive_E, bool)
+    _, codes = np.unique(np.asarray(users_E), return_inverse=True)
+    found = np.full(len(scores), np.nan)
+    order = np.argsort(codes, kind="stable")
+    for mine in np.split(order, np.cumsum(np.bincount(codes))[:-1]) if len(order) else []:
+        num = int(positive[mine].sum())
+        pairs = num * (len(mine) - num)
+        if pairs:
+            above = _midranks(scores[mine])[positive[mine]].sum() - num * (num + 1) / 2
+            found[mine] = above / pairs
+    return found
+
+
+def _midranks(values_E: FloatArray) -> FloatArray:
+    """Ranks from 1, lowest first; equal values share the mean of theirs."""
+    _, which, counts = np.unique(values_E, return_inverse=True, return_counts=True)
+    ranks: FloatArray = (np.cumsum(counts) - (counts - 1) / 2)[which]
+    return ranks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

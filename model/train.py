@@ -16,17 +16,18 @@ import torch
 
 from model.allocator import keep_freed_memory
 from model.backbone import Backbone
+from model.catalogue import Catalogue
 from model.columns import EventColumns
 from model.config import FIRST_ITEM_ROW, ModelConfig, TrainConfig
 from model.errors import NotEnoughData
+from model.families import build
 from model.fit import VALIDATION_EVENTS, Epoch, Progress, fit, validate
-from model.mme import FuxiMME
-from model.sequences import catalogue_of, data_digest, histories, hold_out
+from model.sequences import HeldOut, Histories, catalogue_of, data_digest, histories, hold_out
 from model.spectral import spectral_rows
 from model.themes import Labels, fit_themes
 from model.version import Trained, Weights
 
-__all__ = ["fit", "validate", "warm_start", "weights_of"]
+__all__ = ["fit", "learn", "validate", "warm_start", "weights_of"]
 
 #: Fewer events than this make no model worth serving.
 MIN_EVENTS = 100
@@ -59,16 +60,8 @@ def warm_start(
     events, questions = hold_out(
         everything, train_config.validation_users, VALIDATION_EVENTS, train_config.seed
     )
-    keep_freed_memory()
-    with _reproducible(train_config):
-        model = FuxiMME(config, catalogue.num_rows)
-        forget_lags(model)
-        if train_config.spectral_start:
-            rows = spectral_rows(events, len(catalogue), config, train_config.seed)
-            with torch.no_grad():
-                model.items[FIRST_ITEM_ROW:] = torch.from_numpy(rows)
-        curve = fit(model, events, questions, train_config, started_s, progress)
-        index = model.item_index().detach().numpy().copy()
+    model, curve = learn(events, questions, catalogue, config, train_config, started_s, progress)
+    index = model.item_index().detach().numpy().copy()
     popularity = np.bincount(everything.rows, minlength=catalogue.num_rows)[FIRST_ITEM_ROW:]
     return Trained(
         config=config,
@@ -85,6 +78,30 @@ def warm_start(
         num_events=len(columns),
         data_digest=data_digest(columns),
     )
+
+
+def learn(
+    events: Histories,
+    questions: HeldOut,
+    catalogue: Catalogue,
+    config: ModelConfig,
+    train_config: TrainConfig,
+    started_s: float,
+    progress: Progress | None,
+) -> tuple[Backbone, list[Epoch]]:
+    """The network at its best epoch and the learning curve, from nothing (see fit).
+
+    Without questions the last epoch is kept.
+    """
+    keep_freed_memory()
+    with _reproducible(train_config):
+        model = build(config, catalogue.num_rows)
+        forget_lags(model)
+        if train_config.spectral_start:
+            rows = spectral_rows(events, len(catalogue), config, train_config.seed)
+            with torch.no_grad():
+                model.items[FIRST_ITEM_ROW:] = torch.from_numpy(rows)
+        return model, fit(model, events, questions, train_config, started_s, progress)
 
 
 def forget_lags(model: Backbone) -> None:

@@ -24,6 +24,7 @@ from ops.commands import (
     demo,
     digest,
     doctor,
+    evaluate,
     inspect,
     recommend,
     replay,
@@ -78,6 +79,7 @@ app.command()(scorer.scorer)
 app.command()(replay.replay)
 app.command()(validate.validate)
 app.command()(train.train)
+app.command()(evaluate.evaluate)
 app.command()(recommend.recommend)
 app.add_typer(inspect.inspect, name="inspect")
 app.command()(digest.digest)

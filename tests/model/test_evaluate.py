@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model import evaluate as module
+from model import states as states_module
 from model.backbone import last, user_vector
 from model.batch import padded
 from model.catalogue import Catalogue
@@ -24,6 +25,7 @@ from model.evaluate import (
 from model.metrics import MISS, rank_in
 from model.mme import FuxiMME
 from model.sequences import Histories, catalogue_of
+from model.states import states_before
 
 CONFIG = ModelConfig(dim=16, streams=2, heads=2, blocks=2, experts=2, max_events=24)
 
@@ -145,12 +147,12 @@ def test_windows_answer_every_question_once_with_enough_history(lengths: list[in
         order=np.arange(total),
     )
     num_warm = int(share * total)
-    kept, before = 16, module.KEPT_EVENTS
-    module.KEPT_EVENTS = kept
+    kept, before = 16, states_module.KEPT_EVENTS
+    states_module.KEPT_EVENTS = kept
     try:
-        windows = list(module._windows(events, num_warm, 24))
+        windows = list(states_module.windows(events, states_before(events, events.order >= num_warm), 24))
     finally:
-        module.KEPT_EVENTS = before
+        states_module.KEPT_EVENTS = before
     asked = [state + 1 for window in windows for state in range(window.first_state, window.stop)]
     firsts = set(events.starts.tolist())
     expected = [place for place in range(total) if place >= num_warm and place not in firsts]

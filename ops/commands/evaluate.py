@@ -1,0 +1,121 @@
+"""`hopstream evaluate`: networks and baselines by one protocol, one metric, one table.
+
+Knows: the verb's options and what it prints. Does not know: how events are cut, how a network is trained.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ops import options
+from ops.evaluation.choices import Protocol, Seen
+
+
+def evaluate(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A data set's name, or a file.")],
+    protocol: Annotated[
+        Protocol,
+        typer.Option(
+            help="loo: each user's last event; time: all after one moment; prequential: the last fifth."
+        ),
+    ] = Protocol.LOO,
+    models: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES", help="Like sasrec,fuxi-mme:streams=2,experts=1; the first is the reference."
+        ),
+    ] = "sasrec,fuxi-mme",
+    seeds: Annotated[int, typer.Option(min=1, help="Each model is trained with seeds 0, 1, ...")] = 1,
+    seen: Annotated[
+        Seen | None,
+        typer.Option(help="Items that the user had: left out or not; default: the data set's way."),
+    ] = None,
+    refit: Annotated[
+        bool,
+        typer.Option(help="Also variant B: again from nothing, with the validation events, as many epochs."),
+    ] = True,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Each finished run becomes a line here; what is here is not repeated."
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Of each training run.")] = 1,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Looked in first for the data set.")
+    ] = None,
+    download: Annotated[
+        bool, typer.Option(help="Fetch a data set that is not on this machine from its publisher.")
+    ] = True,
+    config: options.Config = None,
+    as_json: options.Json = False,
+) -> None:
+    """Train models and judge them by one protocol: a table, and with --json one line. Needs no broker.
+
+    Exit status: 0 done; 1 too few events; 2 usage; 4 no such data set.
+
+    Example: hopstream evaluate amazon-beauty-5core --protocol loo --models sasrec,fuxi --results runs.jsonl
+    """
+    # OpenMP reads this when torch is imported: threads that spin while they wait take the cores from others
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from ops.datasets import open_dataset
+    from ops.evaluation.impressions import impressions_of
+    from ops.evaluation.naming import parse
+    from ops.evaluation.printing import run_line, table
+    from ops.evaluation.running import Table, runs
+    from ops.evaluation.summary import summary_of
+
+    settings = options.settings_from(config, overrides={"data": {"dir": data_dir}})
+    named = parse(models)
+    found = open_dataset(
+        dataset,
+        data_dir=settings.data.dir,
+        cache_dir=settings.data.cache,
+        download=download,
+        say=lambda text: print(text, file=sys.stderr),
+    )
+    unwanted = settings.events.negative, settings.events.neutral
+    asked = Table(
+        dataset=found.name,
+        columns=found.events.positives(*unwanted),
+        protocol=protocol,
+        models=named,
+        seeds=seeds,
+        filter_seen=found.filter_seen if seen is None else seen is Seen.FILTER,
+        refit=refit,
+        threads=threads,
+        impressions=impressions_of(found.events, *unwanted),
+        results=results,
+    )
+    finished = []
+    with _progress() as say:
+        for run, stage in runs(asked, say):
+            finished.append((run, stage))
+            print(run_line(run), flush=True)
+    summary = summary_of(finished, [str(one) for one in named])
+    print(f"\n{table(summary)}")
+    if as_json:
+        options.print_json(summary.to_json())
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A line on standard error: rewritten on a terminal, one per epoch elsewhere."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status("cutting the events") as status:
+
+        def say(line: str) -> None:
+            status.update(line)
+            if not console.is_terminal:
+                console.print(line, highlight=False, soft_wrap=True)
+
+        yield say

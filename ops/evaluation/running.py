@@ -1,0 +1,167 @@
+"""A table, run by run: every model, seed and variant that is not in the results file yet.
+
+Knows: the order of runs, what each records, how far all is. Does not know: options, what is printed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from model.backbone import Backbone
+from model.columns import EventColumns
+from model.families import Recipe
+from model.fit import Progress
+from model.metrics import bootstrap, user_auc
+from model.sequences import data_digest
+from model.stages import Answered, Stage, answer
+from model.time_split import TEST_FROM, cut_at, impression_scores
+from model.train import learn
+from ops.evaluation.choices import Protocol
+from ops.evaluation.impressions import Impressions
+from ops.evaluation.naming import Named, changed
+from ops.evaluation.protocols import DEFAULTS, baselines_of, stages_of
+from ops.evaluation.records import Run, append, packed, read
+
+#: Told how far the table is, in one line.
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """What is to be run."""
+
+    dataset: str
+    columns: EventColumns
+    protocol: Protocol
+    models: Sequence[Named]
+    seeds: int
+    filter_seen: bool
+    refit: bool
+    threads: int
+    impressions: Impressions | None  # asked for by the time protocol, where the data has some
+    results: Path | None
+
+
+def runs(table: Table, say: Say) -> Iterator[tuple[Run, Stage]]:
+    """Each run when it is finished, with its stage; baselines first. What the results file has is not
+    repeated.
+
+    Raises NotEnoughData when the events cannot be cut as the protocol says.
+    """
+    done = read(table.results)
+    blank = _blank(table)
+    jobs = [(named, seed) for named in table.models for seed in range(table.seeds)]
+    for number, (named, seed) in enumerate(jobs, 1):
+        recipe = named.recipe(DEFAULTS[table.protocol])
+        train = replace(recipe.train, seed=seed, threads=table.threads)
+        users = train.validation_users
+        stages = stages_of(table.protocol, table.columns, users, table.filter_seen, table.refit)
+        if number == 1:
+            yield from _baselines(table, stages, blank, say)
+        epochs = None
+        for stage in stages:
+            one = replace(blank, model=str(named), recipe=changed(recipe), variant=stage.variant, seed=seed)
+            if epochs is not None:
+                train = replace(train, max_epochs=epochs)
+            if one.key() in done:
+                one = done[one.key()]
+            else:
+                about = f"run {number} of {len(jobs)} · {named} seed {seed} {stage.variant}"
+                one = _run(table, stage, one, Recipe(recipe.model, train), _told(about, say))
+                append(table.results, one)
+            epochs = one.best_epoch if epochs is None else epochs
+            yield one, stage
+
+
+def _told(about: str, say: Say) -> Progress:
+    def progress(epoch: int, of: int, loss: float, ndcg: float, eta_s: float) -> None:
+        left = f"{eta_s:.0f} s left of this run"
+        say(f"{about} · epoch {epoch} of at most {of} · loss {loss:.3f} · nDCG@10 {ndcg:.4f} · {left}")
+
+    return progress
+
+
+def _blank(table: Table) -> Run:
+    return Run(
+        dataset=table.dataset,
+        data=data_digest(table.columns)[:16],
+        protocol=table.protocol.value,
+        filter_seen=table.filter_seen,
+        model="",
+        recipe={},
+        variant="",
+        seed=0,
+        best_epoch=0,
+        epochs=0,
+        minutes=0.0,
+        cpu_minutes=0.0,
+        parameters=0,
+        item_parameters=0,
+        groups={},
+        gauc=None,
+        ranks="",
+    )
+
+
+def _baselines(table: Table, stages: list[Stage], blank: Run, say: Say) -> Iterator[tuple[Run, Stage]]:
+    for stage in stages:
+        say(f"baselines {stage.variant}")
+        for name, answered in baselines_of(table.protocol, table.columns, stage).items():
+            yield _judged(replace(blank, model=name, variant=stage.variant), stage, answered), stage
+
+
+def _judged(run: Run, stage: Stage, answered: Answered) -> Run:
+    groups = {
+        name: {"questions": float(chosen_E.sum()), **answered.figures(chosen_E, len(stage.catalogue))}
+        for name, chosen_E in stage.groups.items()
+    }
+    return replace(run, groups=groups, ranks=packed(answered.ranks_E))
+
+
+def _run(table: Table, stage: Stage, run: Run, recipe: Recipe, progress: Progress) -> Run:
+    """Train, ask, record."""
+    wall_s, cpu_s = time.monotonic(), time.process_time()
+    model, curve = learn(
+        stage.training, stage.validation, stage.catalogue, recipe.model, recipe.train, wall_s, progress
+    )
+    minutes, cpu_minutes = (time.monotonic() - wall_s) / 60, (time.process_time() - cpu_s) / 60
+    asked = len(stage.validation.targets)
+    best = max(curve, key=lambda epoch: epoch.full_ndcg) if asked else curve[-1]
+    learned = replace(
+        run,
+        best_epoch=best.epoch,
+        epochs=len(curve),
+        minutes=minutes,
+        cpu_minutes=cpu_minutes,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        item_parameters=model.items.numel(),
+        gauc=_gauc(table, stage, model),
+    )
+    return _judged(learned, stage, answer(model, stage))
+
+
+def _gauc(table: Table, stage: Stage, model: Backbone) -> dict[str, float] | None:
+    """GAUC over the impressions after the cut, and how many it could count."""
+    if table.impressions is None or table.protocol is not Protocol.TIME:
+        return None
+    asked = table.impressions.since(cut_at(table.columns, TEST_FROM))
+    scores_E = impression_scores(model, stage, asked.shown, asked.before_E)
+    scored = np.isfinite(scores_E)
+    users_E = asked.shown.user[scored]
+    auc_E = user_auc(scores_E[scored], asked.positive_E[scored], users_E)
+    counted = np.isfinite(auc_E)
+    if not counted.any():
+        return None
+    found = bootstrap(auc_E[counted], users_E[counted])
+    return {
+        "mean": found.mean,
+        **({} if found.low is None or found.high is None else {"low": found.low, "high": found.high}),
+        "users": float(found.users),
+        "impressions": float(counted.sum()),
+        "shown": float(len(asked.shown)),
+    }
