@@ -105,10 +105,13 @@ class TrainConfig:
     validation_users: int = 5000
     themes: int = 8  # K
     threads: int = 2
+    precision: str = "fp32"  # of matrix products; or bf16, or auto: bf16 where the processor has it
 
     def __post_init__(self) -> None:
-        if self.negatives_per not in ("batch", "position"):
-            raise ValueError(f"negatives_per {self.negatives_per!r} must be one of batch, position")
+        choices = {"negatives_per": ("batch", "position"), "precision": ("fp32", "bf16", "auto")}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} {getattr(self, name)!r} must be one of {', '.join(allowed)}")
         if self.negatives < 1 or self.popularity_power < 0:
             raise ValueError(
                 f"negatives {self.negatives} must be at least 1, "

@@ -19,6 +19,7 @@ from model.batch import padded, valid_mask
 from model.config import FIRST_ITEM_ROW, TrainConfig
 from model.losses import LogQ, full_softmax, own_products, sampled_softmax
 from model.negatives import Sampler
+from model.precision import products_in
 from model.sequences import Windows
 
 
@@ -38,9 +39,10 @@ def losses_of(model: Backbone, windows: Windows, config: TrainConfig, sampler: S
     if model.config.query_time == "next":
         timed = [(rows, ms) for (rows, _), ms in zip(windows.sequences, windows.asked_ms, strict=True)]
         asked_BN = padded(timed, max_events).times_BN.to(device)
-    encoded = model.encode(batch.rows_BN, batch.times_BN, batch.lengths_B, asked_BN)
+    with products_in(config.precision, device):
+        encoded = model.encode(batch.rows_BN, batch.times_BN, batch.lengths_B, asked_BN)
     valid_BN = valid_mask(batch.lengths_B, batch.rows_BN.shape[1])
-    states_TD = model.vectors(encoded.states_BNMd[valid_BN])
+    states_TD = model.vectors(encoded.states_BNMd[valid_BN].float())
     ranking = ranking_loss(
         model, states_TD, torch.from_numpy(np.concatenate(windows.targets)), config, sampler
     )
