@@ -120,7 +120,8 @@ def test_the_gate_starts_even() -> None:
     torch.testing.assert_close(even.vectors(states), states.flatten(1) / H)
 
 
-def test_without_a_last_layer_there_are_no_facets() -> None:
-    """A shape that cannot be FAME is refused."""
+def test_the_last_block_is_the_one_with_facets() -> None:
+    """Those before it are SASRec's layers; a shape without a last one is refused."""
+    assert len(FAME(replace(CONFIG, blocks=3), NUM_ROWS).layers) == 2
     with pytest.raises(ValueError, match="blocks 0"):
         FAME(replace(CONFIG, blocks=0), NUM_ROWS)
