@@ -93,7 +93,7 @@ def user(
 def model(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[VERSION]", help="Like 000002 or 2; default: the one that serves."),
+        typer.Argument(metavar="VERSION", help="Like 000002 or 2; default: the one that serves."),
     ] = None,
     dataset: Annotated[
         str | None,
@@ -107,7 +107,7 @@ def model(
 ) -> None:
     """What a version is made of, and whether its embeddings, experts and themes are alive.
 
-    Needs no broker. Alarms: an expert or theme with less than 2 % or more than 80 %.
+    Needs no broker. Alarms: an expert or theme with less than 2% or more than 80%.
 
     Exit status: 0 shown, alarms or not; 1 damaged; 2 usage; 4 no such version or data set.
 
@@ -128,7 +128,7 @@ def model(
 
 @inspect.command()
 def theme(
-    number: Annotated[int | None, typer.Argument(metavar="[K]", help="Default: all of them.")] = None,
+    number: Annotated[int | None, typer.Argument(metavar="K", help="Default: all of them.")] = None,
     num: Num = 10,
     name: Named = None,
     dataset: TitlesFrom = None,

@@ -89,7 +89,7 @@ def show(told: dict[str, Any], titles: Mapping[str, str]) -> None:
         f"version {told['version']}, row {told['row']}, {told['events']:,} events: "
         f"rank {told['rank']:,} of {told['items']:,} items"
     )
-    print("\nthemes: cosine to each one's centre, over 0.1")
+    print("\nthemes by logit: the first is the item's own")
     for theme in told["themes"]:
         print(f"{theme['logit']:9.3f}  theme {theme['theme']} {theme['label']}")
     streams = len(told["nearest_by_stream"])

@@ -141,7 +141,7 @@ def _show_curve(told: dict[str, Any]) -> None:
         return
     last = int(curve[-1]["epoch"])
     best = int(told["manifest"]["metrics"].get("best_epoch", last))
-    print(f"\nlearning curve: of {last} epochs, {best} was kept")
+    print(f"\nlearning curve: epoch {best} of {last} was kept")
     print("  " + "".join(f"{name:>11}" for name in curve[0]))
     for epoch in curve:
         if epoch["epoch"] in {1, best, last}:

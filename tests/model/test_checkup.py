@@ -12,7 +12,8 @@ from model import checkup
 from model.batch import padded
 from model.checkup import check, made_up, sampled
 from model.columns import EventColumns
-from model.config import FIRST_ITEM_ROW
+from model.config import FIRST_ITEM_ROW, ModelConfig
+from model.families import FAMILIES
 from model.mme import FuxiMME
 from model.sequences import catalogue_of
 
@@ -76,6 +77,15 @@ def test_a_gate_that_prefers_nobody_is_found(network: Callable[..., FuxiMME]) ->
 def test_no_history_is_no_report(network: Callable[..., FuxiMME]) -> None:
     """Nothing to send through: no layer, no alarm."""
     assert check(network(), [], 24).to_json()["layers"] == ()
+
+
+def test_a_network_without_a_mixture_has_no_layer_to_judge() -> None:
+    """SASRec routes nothing: no layer, no alarm, no note."""
+    torch.manual_seed(0)
+    config = ModelConfig(family="sasrec", dim=16, streams=1, heads=2, experts=1, max_events=24)
+    found = check(FAMILIES["sasrec"](config, 95), made_up(np.ones(30, np.int64), 8, 20, seed=0), 24)
+
+    assert (found.layers, found.alarms, found.notes) == ((), [], [])
 
 
 def test_a_sample_is_whole_histories_of_different_users() -> None:

@@ -140,7 +140,7 @@ def test_dead_experts_and_themes_raise_alarms_that_people_read(models: Path) -> 
     assert "theme 1 (Love) has 0.5% of 211 events, below 2%" in alarms
     assert len(alarms) == 2 * 3 + 2
     assert [f"ALARM {alarm}" for alarm in alarms] == [line for line in page.splitlines() if "ALARM" in line]
-    assert "of 3 epochs, 2 was kept" in page
+    assert "epoch 2 of 3 was kept" in page
     assert "000002 serves" in page
 
 
