@@ -9,8 +9,8 @@ Knows: the interface, and how states and item rows meet. Does not know: any one 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import NamedTuple, Self
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,22 @@ class Encoded(NamedTuple):
     z: Tensor  # scalar: mean over layers, experts.Routing.z
     load_LE: Tensor  # per layer: share of valid tokens by expert
     logits_LBNME: Tensor  # router logits, noisy in training
+
+
+#: Normalised input of a layer's gate (..., width) → what is added to the gate's product (..., its width).
+Adapt = Callable[[Tensor], Tensor]
+
+
+class Adapters(Protocol):
+    """What turns a network into one view of itself; of one kind of sequence, for one batch."""
+
+    def enter(self, x: Tensor) -> Tensor:
+        """The input of the first layer, (B, N, ...), as this view wants it."""
+        ...
+
+    def layer(self, number: int) -> Adapt:
+        """What this view adds in a layer, from 0."""
+        ...
 
 
 class Backbone(nn.Module, ABC):
@@ -86,6 +102,26 @@ class Backbone(nn.Module, ABC):
         model.items = nn.Parameter(torch.empty(weights["items"].shape))
         model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
         return model.eval().requires_grad_(False)
+
+
+class Adaptable(Backbone, ABC):
+    """A network whose gates take an addition, so that one set of weights serves as several experts."""
+
+    @property
+    @abstractmethod
+    def adapter_widths(self) -> tuple[int, int]:
+        """(width of a gate's normalised input, width of what is added to its product)."""
+
+    @abstractmethod
+    def encode(
+        self,
+        rows_BN: Tensor,
+        times_BN: Tensor,
+        lengths_B: Tensor,
+        asked_BN: Tensor | None = None,
+        adapters: Adapters | None = None,
+    ) -> Encoded:
+        """Backbone.encode, seen through ``adapters``; without them the plain network, bit for bit."""
 
 
 def last(states_BNMd: Tensor, lengths_B: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.backbone import Adapt
 from model.config import ModelConfig
 from model.experts import ExpertFFN, Experts, Mixed
 
@@ -211,10 +212,12 @@ class FuxiBlock(nn.Module):
         self.out_bias_d = nn.Parameter(torch.empty(d))
         self.ffn = ExpertFFN(at["ffn"], d, config.ffn_multiple * d, config.kept)
 
-    def forward(self, x_BPMd: Tensor, seen: Relations) -> tuple[Tensor, list[Tensor]]:
+    def forward(
+        self, x_BPMd: Tensor, seen: Relations, adapt: Adapt | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
         """The full pass, every position a query and a key: next x (B, P, M, d); logits (B, P, M, E) of each
         mixture."""
-        projected = self.project(x_BPMd)
+        projected = self.project(x_BPMd, adapt)
         x_BPMd, ffn_logits = self.look(x_BPMd, projected, projected.k_BPMd, projected.v_BPMd, seen)
         both = (projected.logits_BPME, ffn_logits)
         return x_BPMd, [logits for logits in both if logits.shape[-1] > 1] or [projected.logits_BPME]
@@ -236,15 +239,16 @@ class FuxiBlock(nn.Module):
         channels = attend_newest(projected, keys, values, self.maps(seen), seen, self.heads)
         return self.finish(x_B1Md, projected.u_BPMF, *channels)
 
-    def project(self, x_BPMd: Tensor) -> Projected:
-        """Queries, keys, values and gates of positions, each from itself alone."""
+    def project(self, x_BPMd: Tensor, adapt: Adapt | None = None) -> Projected:
+        """Queries, keys, values and gates of positions, each from itself alone; ``adapt`` adds to W_u's."""
         normed = rms(x_BPMd)
         made = F.silu(normed @ self.qkv_dF)
         d = x_BPMd.shape[-1]
         width = d if self.semantic else 0
         q, k, v = torch.split(made, [width, width, d], dim=-1)
         mixed: Mixed = self.experts(normed.flatten(0, -2))
-        u = F.silu(mixed.out_TF).view(*x_BPMd.shape[:-1], -1)
+        u_BPMF = mixed.out_TF.view(*x_BPMd.shape[:-1], -1)
+        u = F.silu(u_BPMF if adapt is None else u_BPMF + adapt(normed))
         return Projected(q, k, v, u, mixed.logits_TE.view(*x_BPMd.shape[:-1], -1))
 
     def maps(self, seen: Relations) -> tuple[Tensor, Tensor]:

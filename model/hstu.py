@@ -16,14 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.backbone import Backbone, Encoded, unit, unrouted
+from model.backbone import Adapt, Adaptable, Adapters, Encoded, unit, unrouted
 from model.batch import valid_mask
 from model.config import ModelConfig
 from model.fuxi import Relations, bucket_edges_ms, dropout, relations
 from model.sasrec import by_head, one_stream, placed
 
 
-class HSTU(Backbone):
+class HSTU(Adaptable):
     """Histories → one unit vector per position, in the space of the item rows."""
 
     def __init__(self, config: ModelConfig, num_rows: int) -> None:
@@ -35,16 +35,28 @@ class HSTU(Backbone):
         self.register_buffer("edges_ms", bucket_edges_ms(config.buckets), persistent=False)
         self.edges_ms: Tensor
 
+    @property
+    def adapter_widths(self) -> tuple[int, int]:
+        """Of the gate: (D, D)."""
+        return self.config.dim, self.config.dim
+
     def encode(
-        self, rows_BN: Tensor, times_BN: Tensor, lengths_B: Tensor, asked_BN: Tensor | None = None
+        self,
+        rows_BN: Tensor,
+        times_BN: Tensor,
+        lengths_B: Tensor,
+        asked_BN: Tensor | None = None,
+        adapters: Adapters | None = None,
     ) -> Encoded:
         """The state after each position, of length 1 (see Backbone)."""
         N = rows_BN.shape[1]
         asking_BN = times_BN if self.config.query_time == "own" or asked_BN is None else asked_BN
         seen = relations(asking_BN, times_BN, torch.arange(N, device=rows_BN.device)[None], self.edges_ms)
         x_BND = placed(self, self.positions_ND, rows_BN)
-        for block in self.blocks:
-            x_BND = block(x_BND, seen)
+        if adapters is not None:
+            x_BND = adapters.enter(x_BND)
+        for number, block in enumerate(self.blocks):
+            x_BND = block(x_BND, seen, None if adapters is None else adapters.layer(number))
         valid_BN1 = valid_mask(lengths_B, N)[:, :, None]
         states_BNMd = (unit(x_BND) * valid_BN1)[:, :, None]
         return Encoded(states_BNMd, *unrouted(states_BNMd))
@@ -66,9 +78,14 @@ class HSTUBlock(nn.Module):
         self.out_DD = nn.Parameter(nn.init.xavier_uniform_(torch.empty(D, D)))
         self.out_bias_D = nn.Parameter(torch.zeros(D))
 
-    def forward(self, x_BND: Tensor, seen: Relations) -> Tensor:
-        """Next x (B, N, D)."""
-        u, v, q, k = F.silu(normal(x_BND) @ self.uvqk_DF).chunk(4, dim=-1)
+    def forward(self, x_BND: Tensor, seen: Relations, adapt: Adapt | None = None) -> Tensor:
+        """Next x (B, N, D); ``adapt`` adds to the gate's product."""
+        normed_BND = normal(x_BND)
+        made_BNF = normed_BND @ self.uvqk_DF
+        if adapt is not None:
+            D = x_BND.shape[-1]
+            made_BNF = torch.cat([made_BNF[..., :D] + adapt(normed_BND), made_BNF[..., D:]], dim=-1)
+        u, v, q, k = F.silu(made_BNF).chunk(4, dim=-1)
         logits_BHNn = by_head(q, self.heads) @ by_head(k, self.heads).transpose(-2, -1)
         weights_BHNn = F.silu(logits_BHNn + self.bias(seen)[:, None]) / self.divisor
         read_BND = (weights_BHNn @ by_head(v, self.heads)).transpose(1, 2).flatten(2)

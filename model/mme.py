@@ -17,14 +17,14 @@ import math
 import torch
 from torch import Tensor, nn
 
-from model.backbone import Backbone, Encoded, unit
+from model.backbone import Adaptable, Adapters, Encoded, unit
 from model.batch import valid_mask
 from model.config import ModelConfig
 from model.experts import routing
 from model.fuxi import FuxiBlock, bucket_edges_ms, dropout, relations
 
 
-class FuxiMME(Backbone):
+class FuxiMME(Adaptable):
     """Histories → unit vectors per stream, in the space of the item rows."""
 
     def __init__(self, config: ModelConfig, num_rows: int) -> None:
@@ -38,12 +38,25 @@ class FuxiMME(Backbone):
             self.facets_M = nn.Parameter(torch.zeros(config.streams))
         initialise(self)
 
+    @property
+    def adapter_widths(self) -> tuple[int, int]:
+        """Of W_u, which all streams share: (d, channels side by side)."""
+        d = self.config.stream_dim
+        return d, (3 if self.config.semantic else 2) * d
+
     def encode(
-        self, rows_BN: Tensor, times_BN: Tensor, lengths_B: Tensor, asked_BN: Tensor | None = None
+        self,
+        rows_BN: Tensor,
+        times_BN: Tensor,
+        lengths_B: Tensor,
+        asked_BN: Tensor | None = None,
+        adapters: Adapters | None = None,
     ) -> Encoded:
         """The state after each position, per stream of length 1 (see Backbone)."""
         N = rows_BN.shape[1]
         x_BNMd = dropout(self.embed(rows_BN), self.config.input_dropout, self.training)
+        if adapters is not None:
+            x_BNMd = adapters.enter(x_BNMd)
         positions_1N = torch.arange(N, device=rows_BN.device)[None]
         asking_BN = times_BN if self.config.query_time == "own" or asked_BN is None else asked_BN
         power = self.config.time_bias == "power"
@@ -51,8 +64,8 @@ class FuxiMME(Backbone):
         valid_BN = valid_mask(lengths_B, N)
         valid_T = valid_BN[:, :, None].expand(-1, -1, self.config.streams).flatten()
         logits, stats = [], []
-        for block in self.blocks:
-            x_BNMd, of_block = block(x_BNMd, seen)
+        for number, block in enumerate(self.blocks):
+            x_BNMd, of_block = block(x_BNMd, seen, None if adapters is None else adapters.layer(number))
             logits += of_block
             stats += [routing(logits_BNME.flatten(0, -2), valid_T) for logits_BNME in of_block]
         return Encoded(

@@ -20,13 +20,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.backbone import Backbone, Encoded, unit, unrouted
+from model.backbone import Adapt, Adaptable, Adapters, Backbone, Encoded, unit, unrouted
 from model.batch import valid_mask
 from model.config import ModelConfig
 from model.fuxi import UNSEEN, dropout
 
 
-class SASRec(Backbone):
+class SASRec(Adaptable):
     """Histories → one unit vector per position, in the space of the item rows."""
 
     def __init__(self, config: ModelConfig, num_rows: int) -> None:
@@ -37,15 +37,27 @@ class SASRec(Backbone):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(config.dim)
 
+    @property
+    def adapter_widths(self) -> tuple[int, int]:
+        """Of the feed-forward's first map: (D, hidden)."""
+        return self.config.dim, self.config.ffn_multiple * self.config.dim
+
     def encode(
-        self, rows_BN: Tensor, times_BN: Tensor, lengths_B: Tensor, asked_BN: Tensor | None = None
+        self,
+        rows_BN: Tensor,
+        times_BN: Tensor,
+        lengths_B: Tensor,
+        asked_BN: Tensor | None = None,
+        adapters: Adapters | None = None,
     ) -> Encoded:
         """The state after each position, of length 1 (see Backbone)."""
         del times_BN, asked_BN  # order is all that SASRec reads of time
         x_BND = placed(self, self.positions_ND, rows_BN)
+        if adapters is not None:
+            x_BND = adapters.enter(x_BND)
         unseen_NN = unseen(rows_BN.shape[1], rows_BN.device)
-        for layer in self.layers:
-            x_BND = layer(x_BND, unseen_NN)
+        for number, layer in enumerate(self.layers):
+            x_BND = layer(x_BND, unseen_NN, None if adapters is None else adapters.layer(number))
         valid_BN1 = valid_mask(lengths_B, rows_BN.shape[1])[:, :, None]
         states_BNMd = (unit(self.norm(x_BND)) * valid_BN1)[:, :, None]
         return Encoded(states_BNMd, *unrouted(states_BNMd))
@@ -70,14 +82,18 @@ class Layer(nn.Module):
         self.down_hD = nn.Parameter(xavier(hidden, D))
         self.down_bias_D = nn.Parameter(torch.zeros(D))
 
-    def forward(self, x_BND: Tensor, unseen_NN: Tensor) -> Tensor:
-        """Next x (B, N, D)."""
+    def forward(self, x_BND: Tensor, unseen_NN: Tensor, adapt: Adapt | None = None) -> Tensor:
+        """Next x (B, N, D); ``adapt`` adds to the feed-forward's first product."""
         qkv = self.attention_norm(x_BND) @ self.qkv_DF
         q_BHNw, k_BHNw, v_BHNw = (by_head(part, self.heads) for part in qkv.chunk(3, dim=-1))
         weights = dropout(attention(q_BHNw, k_BHNw, unseen_NN), self.rate, self.training)
         read_BND = (weights @ v_BHNw).transpose(1, 2).flatten(2)
         y_BND = x_BND + dropout(read_BND @ self.out_DD, self.rate, self.training)
-        hidden = dropout(F.relu(self.ffn_norm(y_BND) @ self.up_Dh + self.up_bias_h), self.rate, self.training)
+        normed_BND = self.ffn_norm(y_BND)
+        up_BNh = normed_BND @ self.up_Dh + self.up_bias_h
+        hidden = dropout(
+            F.relu(up_BNh if adapt is None else up_BNh + adapt(normed_BND)), self.rate, self.training
+        )
         return y_BND + dropout(hidden @ self.down_hD + self.down_bias_D, self.rate, self.training)
 
 
