@@ -97,7 +97,8 @@ class _Part:
 def router_health(logits_LTE: AnyArray, valid_T: AnyArray) -> tuple[Layer, ...]:
     """What each layer's router did with the tokens that ``valid_T`` (bool) marks.
 
-    A token counts for its first choice, as in experts.routing, also where more are kept; ties go to the lowest.
+    A token counts for its first choice, also where more are kept (as in experts.routing); ties go to the
+    lowest.
     """
     return tuple(_layer(logits_TE[np.asarray(valid_T, bool)]) for logits_TE in np.asarray(logits_LTE))
 
