@@ -21,6 +21,7 @@ from stream.events import Interaction, encode
 from stream.partition import partition_of
 from stream.records import decode_request
 from stream.settings import Settings, load
+from stream.tending import GAVE_UP
 from stream.topics import TopicNames
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +75,8 @@ class Town:
         log.close()
 
     def ready(self, name: str) -> bool:
-        assert self.workers[name].poll() is None, (self.folder / f"{name}.log").read_text()[-3000:]
+        status = self.workers[name].poll()
+        assert status in (None, GAVE_UP), (self.folder / f"{name}.log").read_text()[-3000:]
         return (self.folder / f"{name}.ready").exists()
 
     def kill(self, name: str = "one") -> None:
@@ -121,9 +123,16 @@ class Town:
     def wait_until(self, true: Callable[[], bool], what: str) -> None:
         ends_s = time.monotonic() + WAIT_S
         while not true():
+            self._restart_who_gave_up()
             logs = "".join(path.read_text()[-1500:] for path in self.folder.glob("*.log"))
             assert time.monotonic() < ends_s, f"still not: {what}\n{logs}"
             time.sleep(0.1)
+
+    def _restart_who_gave_up(self) -> None:
+        """As a supervisor does: on a busy machine a worker may stand still for longer than it trusts."""
+        for name, worker in list(self.workers.items()):
+            if worker.poll() == GAVE_UP:
+                self.launch(name)
 
     def check_complete(self) -> None:
         """Everything is committed, asked for, and stored exactly once."""
