@@ -18,6 +18,7 @@ from model.metrics import (
     rank_in,
     recall_at,
     summary,
+    user_auc,
 )
 
 
@@ -72,6 +73,52 @@ def test_a_summary_of_nothing_is_zero() -> None:
 def test_coverage_counts_each_item_once_within_the_first_places() -> None:
     """Three different items within the first two places, out of six."""
     assert coverage_at([["a", "b", "f"], ["b", "c", "e"]], 2, 6) == 0.5
+
+
+def test_recall_at_fifty_by_hand() -> None:
+    """Ranks 1, 11, 50, 50.5 and a miss: three of five within fifty, one of five within ten."""
+    ranks = [1, 11, 50, 50.5, MISS]
+
+    assert recall_at(ranks, 50).mean() == 3 / 5
+    assert recall_at(ranks, 10).mean() == 1 / 5
+    assert ndcg_at(ranks, 50).mean() == pytest.approx((1 + 1 / math.log2(12) + 1 / math.log2(51)) / 5)
+
+
+def test_user_auc_by_hand() -> None:
+    """u: of positives .9, .4 against .5, .4, the first wins twice, the second loses once and ties once:
+    2.5 of 4 pairs. v: 0 of 1. w clicked on all, x on nothing: neither counts."""
+    shown = [
+        ("u", 0.9, True),
+        ("v", 0.1, True),
+        ("u", 0.5, False),
+        ("w", 0.3, True),
+        ("u", 0.4, True),
+        ("u", 0.4, False),
+        ("v", 0.2, False),
+        ("x", 0.7, False),
+    ]
+    users, scores, clicked = zip(*shown, strict=True)
+    found = user_auc(scores, clicked, users)
+
+    assert found[[0, 2, 4, 5]].tolist() == [2.5 / 4] * 4
+    assert found[[1, 6]].tolist() == [0.0, 0.0]
+    assert np.isnan(found[[3, 7]]).all()
+    assert np.nanmean(found) == pytest.approx((4 * 0.625 + 2 * 0.0) / 6)
+
+
+def test_auc_of_nothing_is_nothing() -> None:
+    """No impressions give no values, not an error."""
+    assert user_auc([], [], []).tolist() == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=30))
+def test_turning_scores_round_turns_the_auc_round(shown: list[tuple[int, bool]]) -> None:
+    """AUC of the negated scores is one less the AUC: ties count half either way."""
+    scores, clicked = np.array([score for score, _ in shown]), [click for _, click in shown]
+    users = np.zeros(len(shown))
+    there, back = user_auc(scores, clicked, users), user_auc(-scores, clicked, users)
+
+    assert np.allclose(there + back, 1.0, equal_nan=True) or (np.isnan(there).all() and np.isnan(back).all())
 
 
 def test_no_interval_below_a_hundred_users() -> None:
