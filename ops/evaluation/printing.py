@@ -52,9 +52,9 @@ def _variant(found: Summary, variant: str) -> Iterator[str]:
             for line in lines
         ]
     )
-    if len(lines[-1].seeds) > 1:
+    if any(line.spread for line in lines):
         yield ""
-        yield f"mean of {len(lines[-1].seeds)} seeds; their standard deviation:"
+        yield f"standard deviation over seeds, up to {max(len(line.seeds) for line in lines)}"
         yield from aligned(
             [
                 [line.model, *(f"{name} {line.spread[name]:.4f}" for name in JUDGED)]

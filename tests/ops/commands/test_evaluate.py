@@ -56,7 +56,7 @@ def test_a_table_and_a_line(circle: Path) -> None:
         for figure in ("recall@10", "ndcg@10")
     }
     assert f"less {SMALL}, on the same questions" in text
-    assert "mean of 2 seeds" in text
+    assert "standard deviation over seeds, up to 2" in text
 
 
 def test_finished_runs_are_not_repeated(circle: Path, tmp_path: Path) -> None:
