@@ -29,3 +29,7 @@ class CatalogueMismatch(ModelError):
 
 class NotEnoughData(ModelError):
     """There are too few events to train on."""
+
+
+class CheckpointMismatch(ModelError):
+    """The checkpoint belongs to another training; name another directory, or the same data and options."""

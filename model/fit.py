@@ -1,7 +1,7 @@
 """Epoch after epoch over any network, validated after each, until patience, epochs or budget end.
 
-Knows: the recipe of TrainConfig, when to stop, which epoch is kept, what progress to tell.
-Does not know: any one network, columns, files, what becomes of the weights.
+Knows: when to validate, to stop and to write a checkpoint, what progress to tell.
+Does not know: any one network, how a step is made (model/run.py), what becomes of the weights.
 """
 
 # B = questions of a batch, D = M * d
@@ -9,21 +9,20 @@ Does not know: any one network, columns, files, what becomes of the weights.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from model.backbone import Backbone, last
 from model.batch import padded
+from model.checkpoint import Checkpoints, identity_of
 from model.config import FIRST_ITEM_ROW, TrainConfig
+from model.distributed import agreed, begin, processes, rank, told
 from model.evaluate import target_ranks
 from model.metrics import summary
-from model.negatives import Sampler
+from model.run import Epoch, Run
 from model.sequences import HeldOut, Histories, batches
-from model.step import losses_of
 
 #: Validation reads the newest events only: early stopping needs the order of epochs, not the last digit.
 VALIDATION_EVENTS = 64
@@ -36,27 +35,6 @@ class Progress(Protocol):
     def __call__(self, epoch: int, of: int, loss: float, ndcg: float, eta_s: float) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Epoch:
-    """One line of the learning curve."""
-
-    epoch: int  # from 1
-    loss: float
-    ndcg: float  # validation nDCG@10
-    full_ndcg: float  # validation nDCG over all ranks: decides which epoch is kept
-    recall: float  # validation recall@10
-    seconds: float  # since training began
-
-
-@dataclass(slots=True)
-class Best:
-    """The best epoch so far, by full-rank nDCG: over a few hundred users nDCG@10 is mostly chance."""
-
-    epoch: int = 0
-    full_ndcg: float = -1.0
-    weights: dict[str, Tensor] | None = None
-
-
 def fit(
     model: Backbone,
     events: Histories,
@@ -64,65 +42,92 @@ def fit(
     config: TrainConfig,
     started_s: float,
     progress: Progress | None,
+    checkpoints: Checkpoints | None = None,
 ) -> list[Epoch]:
     """Train in place until patience, epochs or budget end; the model then holds its best epoch.
 
     AdamW with betas (0.9, 0.98) and no weight decay (FuXi-alpha's code). ``started_s`` (time.monotonic) is
     where the budget began. The model decides the device, the caller seeds torch's generator, which draws
-    dropout. Raises ValueError when a training window is longer than the model's longest sequence.
+    dropout. With ``checkpoints`` it goes on where the last one stood: on a CPU the weights are those of a
+    training that was never interrupted. Raises ValueError when a training window is longer than the model's
+    longest sequence, CheckpointMismatch when the checkpoint is of another training.
     """
     if config.window > model.config.max_events:
         raise ValueError(f"window {config.window} is longer than max_events {model.config.max_events}")
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True
-    )
-    random = np.random.default_rng(config.seed)
-    counts = np.bincount(events.rows, minlength=len(model.items))[FIRST_ITEM_ROW:]
-    sampler = Sampler(config, counts)
-    ends_s = started_s + config.budget_s if config.budget_s is not None else float("inf")
-    curve: list[Epoch] = []
-    best = Best()
-    for number in range(1, config.max_epochs + 1):
-        model.train()
-        losses: list[float] = []
-        for windows in batches(
+    begin(model, config.seed)
+    run = Run(model, events, config)
+    keeper = _Keeper(run, started_s, checkpoints)
+    if checkpoints is not None:
+        keeper.resume(identity_of(model.config, config, events, questions, processes()))
+    late = False
+    while len(run.curve) < config.max_epochs and not (run.curve and late):
+        if run.curve and len(run.curve) - run.best.epoch >= config.patience:
+            break
+        _steps(run, events, keeper)
+        means = told(validate(model, questions) if rank() == 0 else None)
+        epoch = run.end_epoch(means, keeper.seconds(), questions)
+        if progress is not None and rank() == 0:
+            eta_s = (config.max_epochs - epoch.epoch) * epoch.seconds / epoch.epoch
+            left_s = min(eta_s, keeper.budget_s - epoch.seconds)
+            progress(epoch.epoch, config.max_epochs, epoch.loss, epoch.ndcg, max(0.0, left_s))
+        late = keeper.late()
+    if run.best.weights is not None:
+        model.load_state_dict(run.best.weights)
+    model.eval()
+    return run.curve
+
+
+def _steps(run: Run, events: Histories, keeper: _Keeper) -> None:
+    """The steps of one epoch that are not done yet."""
+    config = run.config
+    run.model.train()
+    done = len(run.losses)
+    for place, windows in enumerate(
+        batches(
             events,
             window=config.window,
             batch=config.batch,
             positions=config.positions,
             new_item_share=config.new_item_share,
-            random=random,
-        ):
-            found = losses_of(model, windows, config, sampler)
-            optimiser.zero_grad(set_to_none=True)
-            found.total.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            losses.append(float(found.ranking.detach()))
-            if time.monotonic() > ends_s:
-                break
-        means = validate(model, questions)
-        now_s = time.monotonic()
-        epoch = Epoch(
-            epoch=number,
-            loss=float(np.mean(losses)),
-            ndcg=means["ndcg@10"],
-            full_ndcg=means["ndcg"],
-            recall=means["recall@10"],
-            seconds=now_s - started_s,
+            random=run.random,
         )
-        curve.append(epoch)
-        if epoch.full_ndcg > best.full_ndcg or not len(questions.targets):
-            copied = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-            best = Best(number, epoch.full_ndcg, copied)
-        if progress is not None:
-            eta_s = (config.max_epochs - number) * epoch.seconds / number
-            progress(number, config.max_epochs, epoch.loss, epoch.ndcg, max(0.0, min(eta_s, ends_s - now_s)))
-        if number - best.epoch >= config.patience or now_s > ends_s:
-            break
-    if best.weights is not None:
-        model.load_state_dict(best.weights)
-    model.eval()
-    return curve
+    ):
+        if place >= done:
+            run.step(windows)
+            if keeper.late():
+                break
+
+
+class _Keeper:
+    """Keeps the time of a run, and its checkpoints where there are any."""
+
+    def __init__(self, run: Run, started_s: float, checkpoints: Checkpoints | None) -> None:
+        self.budget_s = run.config.budget_s if run.config.budget_s is not None else float("inf")
+        self._run = run
+        self._started_s = started_s
+        self._checkpoints = checkpoints
+        self._identity: dict[str, str] = {}
+
+    def resume(self, identity: dict[str, str]) -> None:
+        """Bring the run to where the last checkpoint stood; the time before it counts."""
+        self._identity = identity
+        state = self._checkpoints.load(identity) if self._checkpoints is not None else None
+        if state is not None:
+            self._run.restore(state["run"])
+            self._started_s -= state["seconds"]
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._started_s
+
+    def late(self) -> bool:
+        """Whether the budget is spent; asked after every step and epoch, which are the places to be kept."""
+        seconds, checkpoints = self.seconds(), self._checkpoints
+        late, due = agreed([seconds > self.budget_s, checkpoints is not None and checkpoints.due()])
+        if due and checkpoints is not None:
+            state = self._run.state()  # every process has a part in it
+            if rank() == 0:
+                checkpoints.save(self._identity, {"run": state, "seconds": seconds})
+        return late
 
 
 def validate(model: Backbone, questions: HeldOut) -> dict[str, float]:

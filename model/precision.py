@@ -19,8 +19,8 @@ def pays_bf16(device: torch.device) -> bool:
     A flag and not a trial run: a machine always decides alike, so the same seed gives the same weights.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def products_in(precision: str, device: torch.device) -> AbstractContextManager[object]:

@@ -139,6 +139,16 @@ class Windows:
     targets: list[IntArray]  # as long as the rows of the sequence
     asked_ms: list[IntArray]  # Unix ms of the targets
 
+    def num_positions(self) -> int:
+        return sum(len(rows) for rows in self.targets)
+
+    def share(self, rank: int, processes: int) -> Windows:
+        """Every ``processes``-th window, from ``rank`` on; maybe none."""
+        mine = slice(rank, None, processes)
+        return Windows(
+            sequences=self.sequences[mine], targets=self.targets[mine], asked_ms=self.asked_ms[mine]
+        )
+
 
 def windows_of(events: Histories, window: int, random: np.random.Generator) -> list[tuple[int, int]]:
     """Cut histories into [start, stop) of at most ``window`` + 1 events, so that every event but a user's

@@ -17,11 +17,13 @@ import torch
 from model.allocator import keep_freed_memory
 from model.backbone import Backbone
 from model.catalogue import Catalogue
+from model.checkpoint import Checkpoints
 from model.columns import EventColumns
 from model.config import FIRST_ITEM_ROW, ModelConfig, TrainConfig
 from model.errors import NotEnoughData
 from model.families import build
-from model.fit import VALIDATION_EVENTS, Epoch, Progress, fit, validate
+from model.fit import VALIDATION_EVENTS, Progress, fit, validate
+from model.run import Epoch
 from model.sequences import HeldOut, Histories, catalogue_of, data_digest, histories, hold_out
 from model.spectral import spectral_rows
 from model.themes import Labels, fit_themes
@@ -41,12 +43,13 @@ def warm_start(
     titles: Mapping[str, str] | None = None,
     categories: Mapping[str, Sequence[str]] | None = None,
     progress: Progress | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Trained:
     """Train on these events from nothing; titles and categories (by item id) only name the themes.
 
     On a CPU the same events, configuration, seed and number of threads give the same weights, unless
-    ``budget_s`` cuts training short. Raises NotEnoughData below MIN_EVENTS events, or without two items and a
-    user with two events.
+    ``budget_s`` cuts training short; with ``checkpoints`` an interrupted training goes on. Raises
+    NotEnoughData below MIN_EVENTS events, or without two items and a user with two events.
     """
     started_s = time.monotonic()
     catalogue = catalogue_of(columns)
@@ -60,7 +63,7 @@ def warm_start(
     events, questions = hold_out(
         everything, train_config.validation_users, VALIDATION_EVENTS, train_config.seed
     )
-    model, curve = learn(events, questions, catalogue, config, train_config, started_s, progress)
+    model, curve = learn(events, questions, catalogue, config, train_config, started_s, progress, checkpoints)
     index = model.item_index().detach().numpy().copy()
     popularity = np.bincount(everything.rows, minlength=catalogue.num_rows)[FIRST_ITEM_ROW:]
     return Trained(
@@ -88,6 +91,7 @@ def learn(
     train_config: TrainConfig,
     started_s: float,
     progress: Progress | None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[Backbone, list[Epoch]]:
     """The network at its best epoch and the learning curve, from nothing (see fit).
 
@@ -101,7 +105,7 @@ def learn(
             rows = spectral_rows(events, len(catalogue), config, train_config.seed)
             with torch.no_grad():
                 model.items[FIRST_ITEM_ROW:] = torch.from_numpy(rows)
-        return model, fit(model, events, questions, train_config, started_s, progress)
+        return model, fit(model, events, questions, train_config, started_s, progress, checkpoints)
 
 
 def forget_lags(model: Backbone) -> None:
