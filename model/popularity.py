@@ -76,6 +76,11 @@ class Popularity:
             found = self._walk(everything, n, exclude)
         return found
 
+    def score(self, item: str) -> float:
+        """The item's weight now, 0 without an event; comparable until the next event alone."""
+        code = self._codes.get(item)
+        return 0.0 if code is None else self._scores[code]
+
     def rank_of(self, item: str, exclude: Collection[str] = ()) -> float:
         """Rank of ``item`` among the items seen so far outside ``exclude``: 1 + higher + half the ties.
 
