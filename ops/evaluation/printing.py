@@ -65,10 +65,12 @@ def _variant(found: Summary, variant: str) -> Iterator[str]:
     apart = [name for name, num in questions.items() if name != headline and 0 < num < questions[headline]]
     if apart:
         yield ""
-        yield "recall@10 / nDCG@10 of groups, with their questions"
+        yield "recall@10 / nDCG@10 by group of questions"
         yield from aligned(
-            [["model", *(f"{name} ({questions[name]:,})" for name in apart)]]
-            + [[line.model, *(_pair(line, name) for name in apart)] for line in lines]
+            [
+                ["group", "questions", *(line.model for line in lines)],
+                *([name, f"{questions[name]:,}", *(_pair(line, name) for line in lines)] for name in apart),
+            ]
         )
     if any(line.gauc for line in lines):
         yield ""

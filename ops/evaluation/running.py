@@ -72,16 +72,22 @@ def runs(table: Table, say: Say) -> Iterator[tuple[Run, Stage]]:
                 one = done[one.key()]
             else:
                 about = f"run {number} of {len(jobs)} · {named} seed {seed} {stage.variant}"
-                one = _run(table, stage, one, Recipe(recipe.model, train), _told(about, say))
+                one = _run(
+                    table,
+                    stage,
+                    one,
+                    Recipe(recipe.model, train),
+                    _told(about, bool(len(stage.validation.targets)), say),
+                )
                 append(table.results, one)
             epochs = one.best_epoch if epochs is None else epochs
             yield one, stage
 
 
-def _told(about: str, say: Say) -> Progress:
+def _told(about: str, validated: bool, say: Say) -> Progress:
     def progress(epoch: int, of: int, loss: float, ndcg: float, eta_s: float) -> None:
-        left = f"{eta_s:.0f} s left of this run"
-        say(f"{about} · epoch {epoch} of at most {of} · loss {loss:.3f} · nDCG@10 {ndcg:.4f} · {left}")
+        found = f"loss {loss:.3f}" + (f" · nDCG@10 {ndcg:.4f}" if validated else "")
+        say(f"{about} · epoch {epoch} of at most {of} · {found} · {eta_s:.0f} s left of this run")
 
     return progress
 
