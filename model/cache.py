@@ -15,24 +15,27 @@ from __future__ import annotations
 import math
 import sys
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from model.backbone import unit
-from model.batch import padded
-from model.fuxi import FuxiBlock, Read, relations
+from model.batch import Batch, padded
+from model.fuxi import FuxiBlock, Projected, relations
 from model.mme import FuxiMME
+from model.newest import Chunk, all_pairs, chunks, look_newest, pair_relations
 from model.slots import New
 
 #: Slots with at most so many new positions share a product; a cold user then does not slow warm ones.
 WIDTHS = (1, 4, 16, 64)
-#: Keys read by one product over single positions: 64 slots of 264. More costs memory, less costs calls.
-MAX_KEYS = 16_896
+#: Keys that single positions computed together look at: 496 slots of 264. More would cost memory.
+MAX_KEYS = 1 << 17
 #: Numbers in one semantic map (32 MiB): larger ones are slower per number.
 MAX_MAP = 8 << 20
 
@@ -56,33 +59,22 @@ class Reached:
         return F.one_hot(self.experts_ALM, num_experts).float().mean(dim=2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class _Asked(NamedTuple):
     """Where the states asked for stand among new positions, and where they go; A of them, of R slots."""
 
-    rows_A: Tensor  # which of the R slots
-    offsets_A: Tensor  # which of its new positions
+    found_A: Tensor  # which of the R * P new positions
     places_A: Tensor  # which state of the answer
     newest_R: Tensor  # which of the A is a slot's newest
 
-    def to(self, device: torch.device) -> _Asked:
-        return _Asked(
-            rows_A=self.rows_A.to(device),
-            offsets_A=self.offsets_A.to(device),
-            places_A=self.places_A.to(device),
-            newest_R=self.newest_R.to(device),
-        )
 
-
-def _asked(news: Sequence[New], firsts: Sequence[int]) -> _Asked:
-    entries = [
-        (r, len(new.rows) - new.num_asked + i, first + i)
-        for r, (new, first) in enumerate(zip(news, firsts, strict=True))
-        for i in range(new.num_asked)
-    ]
-    rows_A, offsets_A, places_A = torch.tensor(entries).T
-    newest_R = torch.tensor(list(accumulate(new.num_asked for new in news))) - 1
-    return _Asked(rows_A=rows_A, offsets_A=offsets_A, places_A=places_A, newest_R=newest_R)
+def _asked(news: Sequence[New], firsts: Sequence[int], num_positions: int, device: torch.device) -> _Asked:
+    nums_R = np.array([new.num_asked for new in news])
+    ends_R = np.arange(len(news)) * num_positions + np.array([len(new.rows) for new in news])
+    stops_R = nums_R.cumsum()
+    back_A = np.repeat(stops_R, nums_R) - np.arange(stops_R[-1])  # 1 for a slot's newest
+    found_A = np.repeat(ends_R, nums_R) - back_A
+    places_A = np.repeat(np.array(firsts) + nums_R, nums_R) - back_A
+    return _Asked(*(torch.from_numpy(part).to(device) for part in (found_A, places_A, stops_R - 1)))
 
 
 class PrefixCache:
@@ -98,18 +90,18 @@ class PrefixCache:
         self.device = model.items.device
         self.num_slots = max(1, cache_bytes // slot_bytes(model))
         S, N = self.num_slots, config.max_events
-        per_position = (S, N, config.streams, config.stream_dim)
-        # zeros, and pages the system hands out when first written: an unwritten number meets a zero weight
-        self._keys = [torch.zeros(per_position, device=self.device) for _ in range(config.blocks)]
-        self._values = [torch.zeros(per_position, device=self.device) for _ in range(config.blocks)]
+        # key and value side by side, a stream's positions in a row; zeros, and pages the system hands out
+        # when first written: an unwritten number meets a zero weight
+        self._kept = [
+            torch.zeros((S * config.streams, N, 2 * config.stream_dim), device=self.device)
+            for _ in range(config.blocks)
+        ]
         self._times_SN = torch.zeros((S, N), dtype=torch.int64, device=self.device)
         self._states_SMd = torch.zeros((S, config.streams, config.stream_dim), device=self.device)
         self._experts_SLM = torch.zeros(
             (S, config.blocks, config.streams), dtype=torch.int64, device=self.device
         )
-
-        self._key_buffer = _Buffer(self.device)
-        self._value_buffer = _Buffer(self.device)
+        self._buffer = _Buffer(self.device)
 
     @torch.inference_mode()
     def extend(self, news: Sequence[New]) -> Reached:
@@ -151,44 +143,89 @@ class PrefixCache:
         return max(1, MAX_MAP // one_map)
 
     def _extend(self, news: list[New], firsts: list[int], reached: Reached) -> None:
-        batch = padded([(new.rows, new.times_ms) for new in news], self.model.config.max_events).to(
-            self.device
-        )
+        config = self.model.config
+        M, N = config.streams, config.max_events
+        batch = _batch(news, N).to(self.device)
+        P = batch.rows_BN.shape[1]
         slots_R = torch.tensor([new.slot for new in news], device=self.device)
         starts_R = torch.tensor([new.start for new in news], device=self.device)
-        counts_R = batch.lengths_B
-        num_keys = max(_stop(new) for new in news)
-        N = self.model.config.max_events
-        offsets_P = torch.arange(batch.rows_BN.shape[1], device=self.device)
-        valid_RP = offsets_P < counts_R[:, None]
+        offsets_P = torch.arange(P, device=self.device)
         positions_RP = (starts_R[:, None] + offsets_P).clamp_max(N - 1)  # padding may stand past the end
-        flat_x = (slots_R[:, None] * N + positions_RP)[valid_RP]
-        self._times_SN.view(-1)[flat_x] = batch.times_BN[valid_RP]
-        key_times_Rn = self._times_SN[:, :num_keys].index_select(0, slots_R)
-        power = self.model.config.time_bias == "power"
-        seen = relations(batch.times_BN, key_times_Rn, positions_RP, self.model.edges_ms, with_lapse=power)
-        asked = _asked(news, firsts).to(self.device)
-        newest_R = asked.newest_R
+        valid_x = (offsets_P < batch.lengths_B[:, None]).flatten().nonzero()[:, 0]
+        times_x = batch.times_BN.flatten().index_select(0, valid_x)
+        flat_x = (slots_R[:, None] * N + positions_RP).flatten().index_select(0, valid_x)
+        self._times_SN.view(-1).index_copy_(0, flat_x, times_x)
+        streams_M = torch.arange(M, device=self.device)
+        lines_RM = slots_R[:, None] * M + streams_M  # of what is kept
+        flat_xM = (flat_x // N * M * N + flat_x % N)[:, None] + streams_M * N
+        look = self._newest if P == 1 else self._several
+        looked = look(news, slots_R, lines_RM.flatten(), positions_RP, batch.times_BN)
+        asked = _asked(news, firsts, P, self.device)
         x_RPMd = self.model.embed(batch.rows_BN)
-        for layer, block in enumerate(self.model.blocks):
+        chosen = []
+        for kept, block in zip(self._kept, self.model.blocks, strict=True):
             assert isinstance(block, FuxiBlock)
             projected = block.project(x_RPMd)
-            keys, values = self._keys[layer], self._values[layer]
-            keys.view(-1, *keys.shape[2:])[flat_x] = projected.k_BPMd[valid_RP]
-            values.view(-1, *values.shape[2:])[flat_x] = projected.v_BPMd[valid_RP]
-            read_keys = self._key_buffer.reader(keys[:, :num_keys], slots_R)
-            read_values = self._value_buffer.reader(values[:, :num_keys], slots_R)
-            if x_RPMd.shape[1] == 1:
-                x_RPMd, _ = block.look_newest(x_RPMd, projected, read_keys, read_values, seen)
-            else:
-                every = slice(len(news))
-                x_RPMd, _ = block.look(x_RPMd, projected, read_keys(every), read_values(every), seen)
-            chosen_AM = projected.logits_BPME[asked.rows_A, asked.offsets_A].argmax(dim=-1)
-            reached.experts_ALM[asked.places_A, layer] = chosen_AM
-            self._experts_SLM[slots_R, layer] = chosen_AM[newest_R]
-        states_AMd = unit(x_RPMd[asked.rows_A, asked.offsets_A])
-        reached.states_AMd[asked.places_A] = states_AMd
-        self._states_SMd[slots_R] = states_AMd[newest_R]
+            new_xMw = torch.cat([projected.k_BPMd, projected.v_BPMd], dim=-1).flatten(0, 1)
+            new_yw = new_xMw.index_select(0, valid_x).flatten(0, 1)
+            kept.view(-1, kept.shape[-1]).index_copy_(0, flat_xM.flatten(), new_yw)
+            x_RPMd = looked(block, kept, x_RPMd, projected)
+            logits_AME = projected.logits_BPME.flatten(0, 1).index_select(0, asked.found_A)
+            chosen.append(logits_AME.argmax(dim=-1))
+        chosen_ALM = torch.stack(chosen, dim=1)
+        states_AMd = unit(x_RPMd.flatten(0, 1).index_select(0, asked.found_A))
+        reached.experts_ALM[asked.places_A], reached.states_AMd[asked.places_A] = chosen_ALM, states_AMd
+        self._experts_SLM[slots_R] = chosen_ALM[asked.newest_R]
+        self._states_SMd[slots_R] = states_AMd[asked.newest_R]
+
+    def _newest(
+        self, news: list[New], slots_R: Tensor, lines_x: Tensor, positions_R1: Tensor, times_R1: Tensor
+    ) -> _Look:
+        """One new position each, longest sequence first."""
+        config = self.model.config
+        M = config.streams
+        parts = chunks([_stop(new) for new in news])
+        pairs = all_pairs(parts, self.device)
+        flat_T = slots_R.index_select(0, pairs.rows_T).mul_(config.max_events).add_(pairs.keys_T)
+        seen = pair_relations(
+            pairs,
+            times_R1[:, 0],
+            positions_R1[:, 0],
+            self._times_SN.view(-1).index_select(0, flat_T),
+            self.model.edges_ms,
+            with_lapse=config.time_bias == "power",
+        )
+
+        def look(block: FuxiBlock, kept: Tensor, x_R1Md: Tensor, projected: Projected) -> Tensor:
+            def read(part: Chunk) -> Tensor:
+                some = lines_x[part.rows.start * M : part.rows.stop * M]
+                return self._buffer.rows(kept[:, : part.num_keys], some)
+
+            return look_newest(block, x_R1Md, projected, read, parts, seen)
+
+        return look
+
+    def _several(
+        self, news: list[New], slots_R: Tensor, lines_x: Tensor, positions_RP: Tensor, times_RP: Tensor
+    ) -> _Look:
+        """Several new positions each."""
+        config = self.model.config
+        num_keys = max(_stop(new) for new in news)
+        key_times_Rn = self._times_SN[:, :num_keys].index_select(0, slots_R)
+        power = config.time_bias == "power"
+        seen = relations(times_RP, key_times_Rn, positions_RP, self.model.edges_ms, with_lapse=power)
+
+        def look(block: FuxiBlock, kept: Tensor, x_RPMd: Tensor, projected: Projected) -> Tensor:
+            kept_xnw = self._buffer.rows(kept[:, :num_keys], lines_x)
+            both_RnMw = kept_xnw.view(len(news), config.streams, num_keys, -1).transpose(1, 2)
+            k_RnMd, v_RnMd = torch.split(both_RnMw, config.stream_dim, dim=-1)
+            return block.look(x_RPMd, projected, k_RnMd, v_RnMd, seen)[0]
+
+        return look
+
+
+#: One block's step: (block, what is kept for it, x (R, P, M, d), projected) -> next x.
+_Look = Callable[[FuxiBlock, Tensor, Tensor, Projected], Tensor]
 
 
 class _Buffer:
@@ -197,18 +234,24 @@ class _Buffer:
     def __init__(self, device: torch.device) -> None:
         self._numbers = torch.empty(0, device=device)
 
-    def reader(self, source: Tensor, index_R: Tensor) -> Read:
-        """Reads ``source.index_select(0, index_R[some])`` into the memory, over what it read before."""
+    def rows(self, source: Tensor, index_x: Tensor) -> Tensor:
+        """``source.index_select(0, index_x)`` in the memory, over what was there before."""
+        shape = (len(index_x), *source.shape[1:])
+        num = math.prod(shape)
+        if num > self._numbers.numel():
+            self._numbers = torch.empty(num, device=self._numbers.device)
+        return torch.index_select(source, 0, index_x, out=self._numbers[:num].view(shape))
 
-        def read(some: slice) -> Tensor:
-            index = index_R[some]
-            shape = (len(index), *source.shape[1:])
-            num = math.prod(shape)
-            if num > self._numbers.numel():
-                self._numbers = torch.empty(num, device=self._numbers.device)
-            return torch.index_select(source, 0, index, out=self._numbers[:num].view(shape))
 
-        return read
+def _batch(news: list[New], max_events: int) -> Batch:
+    if max(len(new.rows) for new in news) > 1:
+        return padded([(new.rows, new.times_ms) for new in news], max_events)
+    rows_R, times_R = (
+        torch.from_numpy(np.concatenate(parts))
+        for parts in ([new.rows for new in news], [new.times_ms for new in news])
+    )
+    lengths_R = torch.ones_like(rows_R)
+    return Batch(rows_BN=rows_R[:, None], times_BN=times_R[:, None], lengths_B=lengths_R)
 
 
 def _width(num_new: int) -> int:

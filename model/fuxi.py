@@ -15,7 +15,6 @@ the semantic channel are FuXi-beta's (arXiv 2508.10615).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -32,11 +31,6 @@ BUCKET_WIDTH = 0.301
 UNSEEN = -1e30
 #: Numbers of one semantic map (8 MB): a larger one leaves the caches, and above 32 MB the allocator as well.
 MAX_MAP = 2 << 20
-#: Keys that one step reads at once: 3,200 of width 128 are 1.6 MB, about a core's own cache.
-READ_AT_ONCE = 3200
-
-#: Some sequences' keys or values, (b, n, M, d); valid until the next call.
-Read = Callable[[slice], Tensor]
 
 
 class Relations(NamedTuple):
@@ -153,44 +147,6 @@ def read(map_BPn: Tensor, v_BnMd: Tensor) -> Tensor:
     return torch.matmul(map_BPn, v_BnMd.reshape(B, n, M * d)).view(B, -1, M, d)
 
 
-def attend_newest(
-    queries: Projected, keys: Read, values: Read, maps: tuple[Tensor, Tensor], seen: Relations, heads: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What `attend` gives for one query each (P = 1), without gradients.
-
-    Keys and values are read a few sequences at a time, so that they are still in a core's cache when they
-    are multiplied, and stay laid out as they were stored: a head's query (and what it reads of the values)
-    stands in a line of its stream's width, zero outside the head.
-    """
-    position_B1n, time_B1n = maps
-    B, _, M, d = queries.q_BPMd.shape
-    n = seen.seen_BPn.shape[2]
-    own_Hd = torch.eye(heads, dtype=position_B1n.dtype, device=position_B1n.device)
-    own_Hd = own_Hd.repeat_interleave(d // heads, dim=1)  # 1 in the columns of the line's own head
-    lines_MBHd = queries.q_BPMd.transpose(0, 2).reshape(M, B, 1, d) * own_Hd
-    logits_MBHn = lines_MBHd.new_empty((M, B, heads, n))
-    for some in _slices(B, n):
-        k_bnMd = keys(some)
-        for m in range(M):
-            torch.bmm(lines_MBHd[m, some], k_bnMd[:, :, m].transpose(1, 2), out=logits_MBHn[m, some])
-    semantic_MBHn = F.silu(logits_MBHn) * seen.seen_BPn
-    shared_MB2n = torch.cat([position_B1n, time_B1n], dim=1).expand(M, -1, -1, -1)
-    weights_MBwn = torch.cat([shared_MB2n, semantic_MBHn], dim=2)
-    made_MBwd = lines_MBHd.new_empty((M, B, 2 + heads, d))
-    for some in _slices(B, n):
-        v_bnMd = values(some)
-        for m in range(M):
-            torch.bmm(weights_MBwn[m, some], v_bnMd[:, :, m], out=made_MBwd[m, some])
-    channels = (made_MBwd[:, :, 0], made_MBwd[:, :, 1], (made_MBwd[:, :, 2:] * own_Hd).sum(2))
-    by_position, by_time, by_meaning = (made_MBd.transpose(0, 1)[:, None] for made_MBd in channels)
-    return by_position, by_time, by_meaning
-
-
-def _slices(num: int, num_keys: int) -> list[slice]:
-    step = max(1, READ_AT_ONCE // num_keys)
-    return [slice(at, min(at + step, num)) for at in range(0, num, step)]
-
-
 class FuxiBlock(nn.Module):
     """Attention in three channels, gated by expert-made u, then MFFN; all streams share its weights."""
 
@@ -231,13 +187,6 @@ class FuxiBlock(nn.Module):
             channels = attend(projected, k_BnMd, v_BnMd, maps, seen, self.heads)
             return self.finish(x_BPMd, projected.u_BPMF, *channels)
         return self.finish(x_BPMd, projected.u_BPMF, *(read(a_map, v_BnMd) for a_map in maps))
-
-    def look_newest(
-        self, x_B1Md: Tensor, projected: Projected, keys: Read, values: Read, seen: Relations
-    ) -> tuple[Tensor, Tensor]:
-        """`look` for one position each, with keys and values (b, n, M, d) read in slices of B."""
-        channels = attend_newest(projected, keys, values, self.maps(seen), seen, self.heads)
-        return self.finish(x_B1Md, projected.u_BPMF, *channels)
 
     def project(self, x_BPMd: Tensor, adapt: Adapt | None = None) -> Projected:
         """Queries, keys, values and gates of positions, each from itself alone; ``adapt`` adds to W_u's."""

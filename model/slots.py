@@ -17,7 +17,10 @@ import numpy.typing as npt
 Extend = Callable[[int, str, int], int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Neither record is frozen: a frozen one takes three times as long to make, several are made per request.
+
+
+@dataclass(slots=True, kw_only=True)
 class Wanted:
     """One sequence as a request describes it, not decoded."""
 
@@ -29,7 +32,7 @@ class Wanted:
     ts_ms: int  # its time, Unix ms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class New:
     """Positions to compute in one slot: start, start + 1, ...; none when the slot already holds them all."""
 

@@ -16,7 +16,6 @@ from model.fuxi import (
     Projected,
     Relations,
     attend,
-    attend_newest,
     bucket_edges_ms,
     dropout,
     relations,
@@ -92,28 +91,6 @@ def test_long_maps_in_parts_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
     for expected, actual in zip(whole, parts, strict=True):
         torch.testing.assert_close(expected, actual)
-
-
-@pytest.mark.parametrize("at_once", [1, 2 * N, 3200])
-def test_the_newest_position_alone(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    """The path for one query each gives the last line of the full map, however keys are read."""
-    monkeypatch.setattr("model.fuxi.READ_AT_ONCE", at_once)
-    projected, seen, maps, _ = _world()
-    full = attend(projected, projected.k_BPMd, projected.v_BPMd, maps, seen, H)
-
-    newest = Projected(*(part[:, -1:] for part in projected))
-    last = Relations(*(None if part is None else part[:, -1:] for part in seen))
-    alone = attend_newest(
-        newest,
-        lambda some: projected.k_BPMd[some],
-        lambda some: projected.v_BPMd[some],
-        (maps[0][:, -1:].expand(B, -1, -1), maps[1][:, -1:]),
-        last,
-        H,
-    )
-
-    for expected, actual in zip(full, alone, strict=True):
-        torch.testing.assert_close(expected[:, -1:], actual)
 
 
 def test_unseen_keys_have_no_weight_and_no_gradient() -> None:
