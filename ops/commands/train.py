@@ -16,7 +16,9 @@ import typer
 from ops import options
 
 if TYPE_CHECKING:
+    from model.checkpoint import Checkpoints
     from model.columns import EventColumns
+    from model.config import TrainConfig
     from model.evaluate import Report
     from model.version import Trained, Version
     from ops.datasets import Dataset
@@ -39,6 +41,14 @@ def train(
         str | None, typer.Option(metavar="TIME", help="Stop after this long, like 60s or 5m; keep the best.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Same events, seed and threads: same weights.")] = 0,
+    recipe: Annotated[
+        str | None,
+        typer.Option(metavar="CHANGES", help="Of TrainConfig, like precision=auto,negatives_per=position."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A checkpoint every minute here; if one is here, go on from it."),
+    ] = None,
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Then judge the frozen model on the events not trained on.")
     ] = False,
@@ -56,7 +66,11 @@ def train(
 ) -> None:
     """Train a model from nothing and publish it; a running scorer adopts it within seconds. Needs no broker.
 
-    Exit status: 0 published; 1 too few events; 2 usage; 4 no such data set.
+    Under `torchrun --nproc-per-node N -m ops.cli train ...` N processes share every batch, and one of them
+    publishes.
+
+    Exit status: 0 published; 1 too few events, or a checkpoint of another training; 2 usage; 4 no such data
+    set.
 
     Example: hopstream train ml-latest-small --budget 60s --evaluate
     """
@@ -65,7 +79,9 @@ def train(
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from dataclasses import replace
 
-    from model.config import ModelConfig, TrainConfig
+    from model.checkpoint import Checkpoints
+    from model.config import ModelConfig
+    from model.distributed import joined, rank
     from model.registry import Registry
     from model.sequences import split
 
@@ -73,16 +89,38 @@ def train(
     settings = options.settings_from(config, overrides=overrides)
     if part is Part.ALL and evaluate:
         raise typer.BadParameter("--evaluate needs events that are not trained on: leave out --part all")
-    recipe = replace(TrainConfig(), seed=seed, budget_s=_seconds(budget))
+    training = replace(_changed(recipe), seed=seed, budget_s=_seconds(budget))
     found = _opened(dataset, settings, download)
     columns = found.events.positives(settings.events.negative, settings.events.neutral)
     warm = split(columns)[0] if part is Part.WARM else columns
-    trained = _trained(found, warm, ModelConfig(), recipe)
+    checkpoints = None if resume is None else Checkpoints(resume)
+    with joined(int(os.environ.get("WORLD_SIZE", "1"))):  # as torchrun says
+        trained = _trained(found, warm, ModelConfig(), training, checkpoints)
+        if rank() > 0:
+            return
     version = Registry(settings.models.dir).publish(trained)
+    if checkpoints is not None:
+        checkpoints.clear()
     report = _judged(version, columns, len(warm), found.filter_seen) if evaluate else None
     _tell(found.name, settings.models.dir, version, report, sys.stderr if as_json else sys.stdout)
     if as_json:
         options.print_json(_result(found.name, settings.models.dir, version, report))
+
+
+def _changed(changes: str | None) -> TrainConfig:
+    """The recipe of warm starts with some fields changed, in the syntax of `hopstream evaluate --models`."""
+    from dataclasses import replace
+
+    from model.config import TrainConfig
+    from ops.evaluation.naming import TRAIN, parse
+
+    if changes is None:
+        return TrainConfig()
+    values = parse(f"fuxi-mme:{changes}")[0].changes
+    foreign = sorted(values.keys() - (TRAIN.keys() - {"budget_s"}))
+    if foreign:
+        raise typer.BadParameter(f"--recipe {changes}: {', '.join(foreign)} is not changed here")
+    return replace(TrainConfig(), **values)
 
 
 def _seconds(budget: str | None) -> float | None:
@@ -111,13 +149,16 @@ def _opened(name: str, settings: Settings, download: bool) -> Dataset:
     )
 
 
-def _trained(found: Dataset, warm: EventColumns, shape: Any, recipe: Any) -> Trained:
+def _trained(
+    found: Dataset, warm: EventColumns, shape: Any, recipe: TrainConfig, checkpoints: Checkpoints | None
+) -> Trained:
     """Train with a line that shows how far it is: rewritten on a terminal, one line per epoch elsewhere."""
     from rich.console import Console
 
+    from model.distributed import rank
     from model.train import warm_start
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=rank() > 0)
     items = list(found.items())
     with console.status(f"{found.name}: {len(warm):,} events, rows from a spectral start") as status:
 
@@ -136,6 +177,7 @@ def _trained(found: Dataset, warm: EventColumns, shape: Any, recipe: Any) -> Tra
             titles={item.item: item.title for item in items if item.title},
             categories={item.item: item.categories for item in items if item.categories},
             progress=progress,
+            checkpoints=checkpoints,
         )
 
 

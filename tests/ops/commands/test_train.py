@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
+from model.checkpoint import FILE, Checkpoints
 from model.errors import NotEnoughData
 from model.registry import Registry
 from ops import exit_codes
 from ops.cli import app
 from ops.datasets.errors import DatasetMissing
+from ops.evaluation.naming import ModelNameInvalid
 
 
 @pytest.fixture
@@ -55,7 +59,14 @@ def test_every_event_can_be_trained_on(events: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--budget", "soon"], ["--budget", "0s"], ["--part", "cold"], ["--part", "all", "--evaluate"]],
+    [
+        ["--budget", "soon"],
+        ["--budget", "0s"],
+        ["--part", "cold"],
+        ["--part", "all", "--evaluate"],
+        ["--recipe", "dim=64"],
+        ["--recipe", "budget_s=5"],
+    ],
 )
 def test_contradictions_are_usage_errors(events: Path, tmp_path: Path, arguments: list[str]) -> None:
     """A budget is a duration, and events that were trained on judge nothing."""
@@ -63,6 +74,53 @@ def test_contradictions_are_usage_errors(events: Path, tmp_path: Path, arguments
 
     assert result.exit_code == exit_codes.USAGE
     assert not (tmp_path / "m").exists()
+
+
+def test_the_recipe_may_be_changed_by_field(events: Path, tmp_path: Path) -> None:
+    """What was changed stands in the manifest, the rest is the default."""
+    models = tmp_path / "models"
+    changes = "max_epochs=1,full_softmax_items=50,precision=bf16"
+    result = CliRunner().invoke(app, ["train", str(events), "--models", str(models), "--recipe", changes])
+    assert result.exit_code == exit_codes.OK, result.output
+    recipe = Registry(models).load("000001").manifest["train_config"]
+
+    assert (recipe["max_epochs"], recipe["full_softmax_items"], recipe["precision"]) == (1, 50, "bf16")
+    assert recipe["negatives"] == 512
+
+
+def test_an_unknown_field_of_the_recipe_is_named(events: Path, tmp_path: Path) -> None:
+    """With the nearest one that there is."""
+    arguments = ["train", str(events), "--models", str(tmp_path), "--recipe", "precison=bf16"]
+    found = CliRunner().invoke(app, arguments).exception
+
+    assert isinstance(found, ModelNameInvalid)
+    assert "precision" in str(found)
+
+
+def test_an_interrupted_training_goes_on(
+    events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ended by Ctrl-C after an epoch: the next run keeps that epoch, publishes and forgets the checkpoint."""
+    arguments = ["train", str(events), "--models", str(tmp_path / "m"), "--resume", str(tmp_path / "c")]
+    arguments += ["--recipe", "max_epochs=2"]
+    save = Checkpoints.save
+
+    def interrupted(self: Checkpoints, identity: dict[str, str], state: dict[str, Any]) -> None:
+        save(self, identity, state)
+        if state["run"]["curve"]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoints, "due", lambda self: True)
+    monkeypatch.setattr(Checkpoints, "save", interrupted)
+    ended = CliRunner().invoke(app, arguments)
+    left = torch.load(tmp_path / "c" / FILE, weights_only=True)["state"]["run"]["curve"]
+    monkeypatch.setattr(Checkpoints, "save", save)
+    result = CliRunner().invoke(app, arguments)
+
+    assert ended.exit_code != exit_codes.OK
+    assert result.exit_code == exit_codes.OK, result.output
+    assert Registry(tmp_path / "m").load("000001").learning_curve[0] == left[0]
+    assert not (tmp_path / "c" / FILE).exists()
 
 
 def test_an_unknown_set_is_not_found(tmp_path: Path) -> None:
