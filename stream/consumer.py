@@ -28,6 +28,8 @@ log = logging.getLogger("hopstream.worker")
 
 #: Longest wait for a fetch in seconds; a seek waits for the fetch under way.
 FETCH_S = 0.25
+#: Pause in seconds while no partition may be read.
+IDLE_S = 0.1
 
 
 class Consumer(driver.Consumer):
@@ -37,7 +39,7 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._moving = asyncio.Lock()
         self._seeks = 0
-        self._sought: dict[TP, int | None] = {}  # read positions of the latest seek, until the next fetch
+        self._sought: dict[TP, int | None] = {}  # read positions of seeks since the latest fetch
         self._progress: dict[TP, Progress] = {}
 
     async def perform_seek(self) -> None:
@@ -48,13 +50,22 @@ class Consumer(driver.Consumer):
             fresh = [tp for tp in self.assignment() if not self._is_changelog_tp(tp) and tp not in starts]
             if fresh:
                 earliest = {TP(*tp): at for tp, at in (await self.earliest_offsets(*fresh)).items()}
-                await self.seek_wait(earliest)
+                await super().seek_wait(earliest)
                 starts |= earliest
-            self._seeks += 1
             self._progress = {tp: Progress(at) for tp, at in starts.items() if not self._is_changelog_tp(tp)}
-            # Faust keeps the last offset that it read; what lies between it and the next is a hole to it.
-            self._sought = {tp: at - 1 for tp, at in starts.items()}
-            self._read_offset.update(self._sought)
+            self._moved(starts)
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Go to these offsets: where recovery begins to read changelogs."""
+        async with self._moving:
+            await super().seek_wait(partitions)
+            self._moved(partitions)
+
+    def _moved(self, starts: Mapping[TP, int]) -> None:
+        self._seeks += 1
+        # Faust keeps the last offset that it read; what lies between it and the next is a hole to it.
+        self._sought |= {tp: at - 1 for tp, at in starts.items()}
+        self._read_offset.update(self._sought)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """One fetch, handed out until somebody seeks or the partitions move."""
@@ -65,10 +76,14 @@ class Consumer(driver.Consumer):
             self._read_offset.update(self._sought)
             self._sought.clear()
             seeks, generation = self._seeks, self.app.consumer_generation_id
-            if not self.flow_active or self.should_stop:
-                return
-            records, active = await self._wait_next_records(min(timeout, FETCH_S))
-        if records is None or self.should_stop:
+            if not self.flow_active or self.should_stop or not self._get_active_partitions():
+                records, active = None, None
+            else:
+                records, active = await self._wait_next_records(min(timeout, FETCH_S))
+        if records is None:  # nothing may be read now; whoever moves partitions must not wait for us
+            await self.sleep(IDLE_S)
+            return
+        if self.should_stop:
             return
         if not self.flow_active:
             await self._go_back()
@@ -124,6 +139,7 @@ class Consumer(driver.Consumer):
         """Forget the partitions' progress, then do as Faust does."""
         for tp in revoked:
             self._progress.pop(tp, None)
+            self._sought.pop(tp, None)
         await super().on_partitions_revoked(revoked)
 
 

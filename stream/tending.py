@@ -65,8 +65,22 @@ class Tended:
         return not app.rebalancing and bool(app.consumer.assignment()) and app.tables.actives_ready
 
     @property
+    def _recovery(self) -> Any:
+        tables: Any = self.app.tables
+        return tables.recovery
+
+    @property
+    def recovering(self) -> bool:
+        """Reading changelogs before the first event."""
+        return bool(self._recovery.in_recovery)
+
+    @property
     def progress(self) -> int:
         return self.parts.acks.acknowledged + sum(self.parts.outcomes.values())
+
+    def owed(self) -> int:
+        """Records that the broker has and this worker has not read: events, or while it recovers, states."""
+        return sum(self._recovery.active_remaining().values()) if self.recovering else self.lag()
 
     def lag(self) -> int:
         """Events that the broker has and the agent has not seen."""
@@ -123,8 +137,11 @@ async def _watch(tended: Tended) -> None:
         settled = tended.settled
         if settled and tended.ready_file is not None and not tended.ready_file.exists():
             tended.ready_file.write_text(str(os.getpid()))
-        if stall.stalled(time.monotonic(), tended.progress, tended.lag(), suspended=not settled):
-            give_up(f"no progress for {stall.limit_s:.0f} s with {tended.lag()} events waiting")
+        owed = tended.owed()
+        # While changelogs are read each record is progress; Faust has been seen to wait for ever there.
+        read = tended.progress - (owed if tended.recovering else 0)
+        if stall.stalled(time.monotonic(), read, owed, suspended=not (settled or tended.recovering)):
+            give_up(f"no progress for {stall.limit_s:.0f} s with {owed} records waiting")
 
 
 async def _follow_versions(tended: Tended) -> None:

@@ -61,6 +61,7 @@ class Town:
             "HOPSTREAM_KAFKA__BOOTSTRAP": self.broker.bootstrap,
             "HOPSTREAM_KAFKA__PREFIX": self.names.prefix,
             "HOPSTREAM_WORKER__SESSION_TIMEOUT_MS": "4s",
+            "HOPSTREAM_WORKER__STALL_MS": "20s",
             "HOPSTREAM_WORKER__DATA_DIR": str(self.directory(name)),
             "HOPSTREAM_MODELS__DIR": str(self.folder / "models"),
         }
