@@ -83,7 +83,8 @@ class Report:
             lines.append(f"{row.name:40} {row.wall_ms:9.2f} {row.cpu_ms:9.2f} {spread:>19} {rate:>15}")
         for bar in self.bars:
             verdict = "met" if bar.met else "MISSED"
-            lines.append(f"{bar.name}: {bar.value:,.1f} (at least {bar.at_least:,.0f}: {verdict})")
+            digits = 1 if bar.at_least >= 10 else 2
+            lines.append(f"{bar.name}: {bar.value:,.{digits}f} (at least {bar.at_least:,.10g}: {verdict})")
         return "\n".join(lines)
 
 

@@ -28,6 +28,12 @@ def _replay() -> Report:
     return replay.run()
 
 
+def _train() -> Report:
+    from ops.bench import train
+
+    return train.run()
+
+
 def _worker() -> Report:
     from ops.bench import worker
 
@@ -35,7 +41,12 @@ def _worker() -> Report:
 
 
 #: Name → how to run it; the import is inside.
-BENCHES: dict[str, Callable[[], Report]] = {"encode": _encode, "replay": _replay, "worker": _worker}
+BENCHES: dict[str, Callable[[], Report]] = {
+    "encode": _encode,
+    "replay": _replay,
+    "train": _train,
+    "worker": _worker,
+}
 
 
 def bench(

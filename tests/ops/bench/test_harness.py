@@ -46,7 +46,11 @@ def test_a_report_names_machine_versions_and_seed() -> None:
         bench="x",
         seed=3,
         rows=[row("case", _samples(1, 2, 3))],
-        bars=[Bar(name="fast", value=9, at_least=10), Bar(name="faster", value=10, at_least=10)],
+        bars=[
+            Bar(name="fast", value=9, at_least=10),
+            Bar(name="faster", value=10, at_least=10),
+            Bar(name="half", value=0.57, at_least=0.6),
+        ],
         notes={"users": 4},
     )
 
@@ -55,5 +59,6 @@ def test_a_report_names_machine_versions_and_seed() -> None:
     assert {"cpu", "cores", "platform", "python", "load_1min"} == set(fields["machine"])
     assert {"hopstream", "torch", "numpy"} == set(fields["versions"])
     assert (fields["seed"], fields["notes"]) == (3, {"users": 4})
-    assert [bar["met"] for bar in fields["bars"]] == [False, True]
+    assert [bar["met"] for bar in fields["bars"]] == [False, True, False]
     assert "fast: 9.0 (at least 10: MISSED)" in report.table()
+    assert "half: 0.57 (at least 0.6: MISSED)" in report.table()
