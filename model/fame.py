@@ -4,10 +4,11 @@ Knows: the last layer with experts inside its attention, item facets, the gate, 
 Does not know: times, losses, item ids, caches.
 
 Liu et al., WSDM 2025 (arXiv 2411.01457), eqs. 7-17, read at second hand through re-implementations that agree
-on these. Scores are dot products as there, so temperature 1 belongs to it. Our choice: the body is our SASRec
-(norm first); the last layer's residual is x split into heads, with a LayerNorm over each part; matrices are
-drawn by Xavier; the gate starts even. With experts = 1 the last layer is plain attention, and only the
-heads are FAME's; with facet_gate off they count evenly.
+on these. Scores are dot products as there, so temperature 1 belongs to it. With experts = 1 the last layer is
+plain attention, and only the heads are FAME's; with facet_gate off they count evenly.
+
+Our choice: the body is our SASRec; the last layer's residual is x split into heads, with a LayerNorm over
+each part; matrices are drawn by Xavier; the gate starts even.
 """
 
 # B = sequences, N = positions, D = width, H = heads = facets, d = D / H, E = experts
@@ -84,7 +85,6 @@ class FacetLayer(nn.Module):
         self.heads = config.heads
         self.experts = config.experts
         self.rate = config.dropout
-        self.norm = nn.LayerNorm(D)
         self.query_Dx = nn.Parameter(
             torch.cat([xavier(D, d) for _ in range(config.heads * config.experts)], 1)
         )
@@ -100,18 +100,18 @@ class FacetLayer(nn.Module):
 
     def forward(self, x_BND: Tensor, unseen_NN: Tensor) -> Tensor:
         """Facets (B, N, H, d)."""
-        read_BNHd = self.attend(self.norm(x_BND), unseen_NN)
+        read_BNHd = self.attend(x_BND, unseen_NN)
         split_BNHd = x_BND.view(read_BNHd.shape)
         y_BNHd = self.facet_norm(split_BNHd + dropout(read_BNHd, self.rate, self.training))
         hidden_BNHd = dropout(F.relu(y_BNHd @ self.up_dd + self.up_bias_d), self.rate, self.training)
         return hidden_BNHd @ self.down_dd + self.down_bias_d
 
-    def attend(self, normed_BND: Tensor, unseen_NN: Tensor) -> Tensor:
+    def attend(self, x_BND: Tensor, unseen_NN: Tensor) -> Tensor:
         """(B, N, H, d) what the experts of each head read, mixed (eqs. 14-17)."""
-        B, N, _ = normed_BND.shape
+        B, N, _ = x_BND.shape
         H, E = self.heads, self.experts
-        q_BHENd = (normed_BND @ self.query_Dx).view(B, N, H, E, -1).permute(0, 2, 3, 1, 4)
-        k_BHNd, v_BHNd = (by_head(part, H) for part in (normed_BND @ self.kv_DF).chunk(2, dim=-1))
+        q_BHENd = (x_BND @ self.query_Dx).view(B, N, H, E, -1).permute(0, 2, 3, 1, 4)
+        k_BHNd, v_BHNd = (by_head(part, H) for part in (x_BND @ self.kv_DF).chunk(2, dim=-1))
         weights = dropout(attention(q_BHENd, k_BHNd[:, :, None], unseen_NN), self.rate, self.training)
         read_BNHEd = (weights @ v_BHNd[:, :, None]).permute(0, 3, 1, 2, 4)
         if E == 1:

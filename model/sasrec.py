@@ -4,9 +4,10 @@ Knows: its layer, its input of rows and positions, plain softmax attention.
 Does not know: times, losses, item ids, caches (positions are absolute, so it never serves from one).
 
 Kang and McAuley, ICDM 2018 (arXiv 1808.09781), trained with sampled softmax (eSASRec, RecSys 2025) and cosine
-scores. Norm first, x + Dropout(f(LayerNorm(x))), as the paper's section III-B writes it, and one LayerNorm at
-the end, as its code has: stable without a warm-up of the learning rate. Our choice: no biases in attention;
-positions start at zero, since those beyond the training window are never trained and must add no noise.
+scores. Norm last, LayerNorm(x + Dropout(f(x))), as most re-implementations have it; the paper norms first. On
+Amazon Beauty (8 epochs, one seed) norm last had a validation nDCG@10 of .0600 against .0552. Our choice: no
+biases in attention; positions start at zero, since those beyond the training window are never trained and
+must add no noise.
 """
 
 # B = sequences, N = positions, D = width, H = heads, w = D / H, F = 3D: query, key and value side by side
@@ -35,7 +36,6 @@ class SASRec(Adaptable):
         one_stream(config)
         self.positions_ND = nn.Parameter(torch.zeros(config.max_events, config.dim))
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.blocks))
-        self.norm = nn.LayerNorm(config.dim)
 
     @property
     def adapter_widths(self) -> tuple[int, int]:
@@ -59,7 +59,7 @@ class SASRec(Adaptable):
         for number, layer in enumerate(self.layers):
             x_BND = layer(x_BND, unseen_NN, None if adapters is None else adapters.layer(number))
         valid_BN1 = valid_mask(lengths_B, rows_BN.shape[1])[:, :, None]
-        states_BNMd = (unit(self.norm(x_BND)) * valid_BN1)[:, :, None]
+        states_BNMd = (unit(x_BND) * valid_BN1)[:, :, None]
         return Encoded(states_BNMd, *unrouted(states_BNMd))
 
 
@@ -84,17 +84,16 @@ class Layer(nn.Module):
 
     def forward(self, x_BND: Tensor, unseen_NN: Tensor, adapt: Adapt | None = None) -> Tensor:
         """Next x (B, N, D); ``adapt`` adds to the feed-forward's first product."""
-        qkv = self.attention_norm(x_BND) @ self.qkv_DF
+        qkv = x_BND @ self.qkv_DF
         q_BHNw, k_BHNw, v_BHNw = (by_head(part, self.heads) for part in qkv.chunk(3, dim=-1))
         weights = dropout(attention(q_BHNw, k_BHNw, unseen_NN), self.rate, self.training)
         read_BND = (weights @ v_BHNw).transpose(1, 2).flatten(2)
-        y_BND = x_BND + dropout(read_BND @ self.out_DD, self.rate, self.training)
-        normed_BND = self.ffn_norm(y_BND)
-        up_BNh = normed_BND @ self.up_Dh + self.up_bias_h
-        hidden = dropout(
-            F.relu(up_BNh if adapt is None else up_BNh + adapt(normed_BND)), self.rate, self.training
-        )
-        return y_BND + dropout(hidden @ self.down_hD + self.down_bias_D, self.rate, self.training)
+        y_BND = self.attention_norm(x_BND + dropout(read_BND @ self.out_DD, self.rate, self.training))
+        up_BNh = y_BND @ self.up_Dh + self.up_bias_h
+        hidden_BNh = F.relu(up_BNh if adapt is None else up_BNh + adapt(y_BND))
+        down_BND = dropout(hidden_BNh, self.rate, self.training) @ self.down_hD + self.down_bias_D
+        next_BND: Tensor = self.ffn_norm(y_BND + dropout(down_BND, self.rate, self.training))
+        return next_BND
 
 
 def one_stream(config: ModelConfig) -> None:

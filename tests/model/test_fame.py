@@ -48,15 +48,14 @@ def test_the_last_layer_is_its_formula() -> None:
     actual = layer(x, unseen(N, CPU))
 
     for b in range(B):
-        normed = [_normed(x[b, i], layer.norm) for i in range(N)]
         for i in range(N):
             for h in range(H):
-                keys = [row @ layer.kv_DF[:, h * W : (h + 1) * W] for row in normed]
-                values = [row @ layer.kv_DF[:, D + h * W : D + (h + 1) * W] for row in normed]
+                keys = [row @ layer.kv_DF[:, h * W : (h + 1) * W] for row in x[b]]
+                values = [row @ layer.kv_DF[:, D + h * W : D + (h + 1) * W] for row in x[b]]
                 reads = []
                 for e in range(E):
                     at = (h * E + e) * W
-                    query = normed[i] @ layer.query_Dx[:, at : at + W]
+                    query = x[b, i] @ layer.query_Dx[:, at : at + W]
                     weights = _softmax([float(query @ keys[j]) / math.sqrt(W) for j in range(i + 1)])
                     reads.append(sum(weights[j] * values[j] for j in range(i + 1)))
                 beta = _softmax((torch.cat(reads) @ layer.router_HxE[h]).tolist())
@@ -70,12 +69,12 @@ def test_the_last_layer_is_its_formula() -> None:
 def test_one_expert_is_plain_attention() -> None:
     """Facet heads without the mixture: the layer reads what multi-head attention reads, with no router."""
     layer = _stirred(FacetLayer(replace(CONFIG, experts=1)))
-    normed = torch.randn(B, N, D)
+    x = torch.randn(B, N, D)
 
-    k, v = (by_head(part, H) for part in (normed @ layer.kv_DF).chunk(2, dim=-1))
-    plain = attention(by_head(normed @ layer.query_Dx, H), k, unseen(N, CPU)) @ v
+    k, v = (by_head(part, H) for part in (x @ layer.kv_DF).chunk(2, dim=-1))
+    plain = attention(by_head(x @ layer.query_Dx, H), k, unseen(N, CPU)) @ v
 
-    torch.testing.assert_close(layer.attend(normed, unseen(N, CPU)), plain.transpose(1, 2))
+    torch.testing.assert_close(layer.attend(x, unseen(N, CPU)), plain.transpose(1, 2))
     assert "router_HxE" not in layer.state_dict()
 
 

@@ -29,15 +29,14 @@ def _stirred(module: torch.nn.Module) -> torch.nn.Module:
 
 
 def test_a_layer_is_its_formula() -> None:
-    """Softmax attention over positions up to one's own, head by head, then the feed-forward, norm first."""
+    """Softmax attention over positions up to one's own, by head, then the feed-forward, each normed last."""
     layer = _stirred(Layer(CONFIG))
     x = torch.randn(B, N, D)
 
     actual = layer(x, unseen(N, torch.device("cpu")))
 
     for b in range(B):
-        normed = [_normed(x[b, i], layer.attention_norm) for i in range(N)]
-        q, k, v = ([row @ layer.qkv_DF[:, c * D : (c + 1) * D] for row in normed] for c in range(3))
+        q, k, v = ([x[b, i] @ layer.qkv_DF[:, c * D : (c + 1) * D] for i in range(N)] for c in range(3))
         for i in range(N):
             read = torch.zeros(D)
             for h in range(H):
@@ -45,21 +44,21 @@ def test_a_layer_is_its_formula() -> None:
                 powers = [math.exp(float(q[i][part] @ k[j][part]) / math.sqrt(W)) for j in range(i + 1)]
                 for j in range(i + 1):
                     read[part] += powers[j] / sum(powers) * v[j][part]
-            y = x[b, i] + read @ layer.out_DD
-            hidden = (_normed(y, layer.ffn_norm) @ layer.up_Dh + layer.up_bias_h).clamp_min(0)
-            expected = y + hidden @ layer.down_hD + layer.down_bias_D
+            y = _normed(x[b, i] + read @ layer.out_DD, layer.attention_norm)
+            hidden = (y @ layer.up_Dh + layer.up_bias_h).clamp_min(0)
+            expected = _normed(y + hidden @ layer.down_hD + layer.down_bias_D, layer.ffn_norm)
             torch.testing.assert_close(actual[b, i], expected, atol=1e-5, rtol=1e-4)
 
 
 def test_without_layers_a_state_is_item_and_place() -> None:
-    """The input is sqrt(D) * row + position; the state is its norm, made a unit vector."""
+    """The input is sqrt(D) * row + position; the state is that, made a unit vector."""
     model = _stirred(SASRec(replace(CONFIG, blocks=0), 80))
     rows = torch.tensor([[70, 3, 79]])
 
     states = model.encode(rows, rows, torch.tensor([3])).states_BNMd
 
     for i, row in enumerate(rows[0]):
-        x = _normed(model.items[row, 0] * math.sqrt(D) + model.positions_ND[i], model.norm)
+        x = model.items[row, 0] * math.sqrt(D) + model.positions_ND[i]
         torch.testing.assert_close(states[0, i, 0], x / x.norm())
 
 
