@@ -25,6 +25,7 @@ from ops.commands import (
     digest,
     doctor,
     evaluate,
+    explain,
     inspect,
     recommend,
     replay,
@@ -81,6 +82,7 @@ app.command()(validate.validate)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(recommend.recommend)
+app.command()(explain.explain)
 app.add_typer(inspect.inspect, name="inspect")
 app.command()(digest.digest)
 app.command()(bench.bench)

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ops import exit_codes, options
-from ops.errors import OpsError
+from ops import options
 
 if TYPE_CHECKING:
     from model.batch import Events
@@ -41,12 +40,6 @@ Num = Annotated[int, typer.Option("-n", min=1, max=1000, help="Items to show.")]
 HISTORIES, MADE_UP_EVENTS = 256, 50
 
 
-class NoSuchUser(OpsError):
-    """The worker holds no state of this user; it appears with the user's first event."""
-
-    exit_code = exit_codes.NOT_FOUND
-
-
 @inspect.command()
 def user(
     name: Annotated[str, typer.Argument(metavar="USER", help="The user's id.")],
@@ -61,25 +54,14 @@ def user(
     Example: hopstream inspect user 42
     """
     from ops.broker import resolve_bootstrap
+    from ops.states import stored_user
     from ops.titles import titles_of
-    from stream.admin import existing
-    from stream.clients import read_all
-    from stream.history import User
-    from stream.partition import partition_of
     from stream.topics import TopicNames
 
     settings = options.settings_from(config, bootstrap)
     address = resolve_bootstrap(settings)
     names = TopicNames(settings.kafka.prefix)
-    num_partitions = existing(address, [names.changelog]).get(names.changelog)
-    value = None
-    if num_partitions is not None:
-        key = name.encode()
-        for record in read_all(address, names.changelog, [partition_of(name, num_partitions)]):
-            value = record.value if record.key == key else value
-    if value is None:
-        raise NoSuchUser(f"(user {name!r}, topic {names.changelog})")
-    fields = _fields(name, User.from_bytes(value))
+    fields = _fields(name, stored_user(address, names, name))
     titles = titles_of(
         address, names, {event["item"] for part in fields["sessions"] for event in part["events"]}
     )
