@@ -95,13 +95,17 @@ def spread(c_KD: Tensor) -> Tensor:
     return (c_KD @ c_KD.T - torch.eye(K, device=c_KD.device)).square().sum() / K**2
 
 
-def contrastive(one_SD: Tensor, other_SD: Tensor) -> Tensor:
-    """InfoNCE: a session's first half must find its second half among those of the batch, and back.
+def contrastive(one_SD: Tensor, other_SD: Tensor, theme_S: Tensor) -> Tensor:
+    """InfoNCE: a session's first half must find its second half among those of other themes, and back.
 
-    Both of any length; cosines over the router's temperature.
+    Vectors of any length; cosines over the router's temperature. Sessions of one theme (int64) are not held
+    against each other: telling them apart would undo the theme.
     """
     logits_SS = unit(one_SD) @ unit(other_SD).T / THEME_TEMPERATURE
     own_S = torch.arange(len(one_SD), device=one_SD.device)
+    alike_SS = theme_S[:, None] == theme_S
+    alike_SS.fill_diagonal_(False)
+    logits_SS = logits_SS.masked_fill(alike_SS, -torch.inf)
     return (F.cross_entropy(logits_SS, own_S) + F.cross_entropy(logits_SS.T, own_S)) / 2
 
 

@@ -201,11 +201,13 @@ def test_halves_are_halves_of_one_session() -> None:
 
 
 def test_contrastive_wants_the_own_other_half() -> None:
-    """Near 0 when each half is nearest its other half, large when it is another session's."""
+    """Near 0 when each half is nearest its other half, large when it is another session's of another theme."""
     z = torch.eye(6, D)
+    apart, alike = torch.arange(6), torch.zeros(6, dtype=torch.int64)
 
-    assert contrastive(z, z) < 0.01
-    assert contrastive(z, z.roll(1, 0)) > 9
+    assert contrastive(z, z, apart) < 0.01
+    assert contrastive(z, z.roll(1, 0), apart) > 9
+    assert contrastive(z, z.roll(1, 0), alike) == 0
 
 
 def test_prototypes_stay_of_length_one() -> None:
