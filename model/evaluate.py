@@ -8,7 +8,6 @@ Does not know: files, topics, training, lists that were really shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,7 +23,7 @@ from model.config import FIRST_ITEM_ROW
 from model.metrics import MISS, Interval, bootstrap, recall_at, summary
 from model.popularity import Popularity
 from model.sequences import Histories, histories
-from model.states import Window, batched, states, states_before, windows
+from model.states import states, states_before
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -183,7 +182,8 @@ def _block_ranks(
     own_T1 = scores_TI.gather(1, torch.from_numpy(np.maximum(targets_T, 0)).to(scores_TI.device)[:, None])
     higher_T = (scores_TI > own_T1).sum(1).cpu().numpy()
     ties_T = (scores_TI == own_T1).sum(1).cpu().numpy() - 1
-    hidden_T = own_T1[:, 0].isneginf().cpu().numpy() | (targets_T < 0)
+    own_T = own_T1[:, 0].cpu().numpy()
+    hidden_T = np.isneginf(own_T) | np.isnan(own_T) | (targets_T < 0)
     return np.where(hidden_T, MISS, 1.0 + higher_T + ties_T / 2)
 
 
@@ -216,10 +216,3 @@ def choose_half_life(columns: EventColumns, num_warm: int, filter_seen: bool = T
         for half_life_ms in HALF_LIVES_MS
     }
     return max(found, key=lambda half_life_ms: found[half_life_ms])
-
-
-_batched = batched
-
-
-def _windows(events: Histories, num_warm: int, max_events: int) -> Iterator[Window]:
-    return windows(events, states_before(events, events.order >= num_warm), max_events)

@@ -27,11 +27,11 @@ DRAWS = 1000
 
 
 def rank_in(scores_I: npt.NDArray[np.floating], target: int) -> float:
-    """Rank of ``target`` among finite scores (I,), best 1; filtered items carry -inf. MISS if the target
-    does.
+    """Rank of ``target`` among scores (I,), best 1; filtered items carry -inf. MISS if the target does, or if
+    its score is NaN, which nothing is above and which must not pass for the first place.
     """
     own = scores_I[target]
-    if own == -np.inf:
+    if own == -np.inf or np.isnan(own):
         return MISS
     higher = int(np.count_nonzero(scores_I > own))
     ties = int(np.count_nonzero(scores_I == own)) - 1

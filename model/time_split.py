@@ -76,20 +76,22 @@ def time_split(columns: EventColumns, validation_users: int, filter_seen: bool =
     return stages
 
 
-def stream_stage(columns: EventColumns, validation_users: int, filter_seen: bool = True) -> Stage:
-    """The stream protocol for weights that stay: trained on the first four fifths, but for the last event of
+def stream_stage(
+    columns: EventColumns, validation_users: int, filter_seen: bool = True, share: float = WARM_SHARE
+) -> Stage:
+    """The stream protocol for weights that stay: trained on the first ``share``, but for the last event of
     some users, which validates; asked for every later event whose user has an earlier one.
 
     Groups are those of stage_groups. Raises NotEnoughData when no such event is left.
     """
-    cut = int(WARM_SHARE * len(columns))
+    cut = int(share * len(columns))
     warm = columns.slice(0, cut)
     catalogue = catalogue_of(warm)
     events = histories(columns, catalogue)
     training, validation = hold_out(histories(warm, catalogue), validation_users, VALIDATION_EVENTS, seed=0)
     asked = (events.order >= cut) & ~_firsts(events)
     if not asked.any() or not len(training.rows):
-        raise NotEnoughData("no event of the last fifth has an earlier one of its user.")
+        raise NotEnoughData("no event of the stream has an earlier one of its user.")
     stage = Stage(
         variant="frozen",
         catalogue=catalogue,

@@ -39,7 +39,7 @@ def evaluate(
     ] = None,
     refit: Annotated[
         bool,
-        typer.Option(help="Also variant B: again from nothing, with the validation events, as many epochs."),
+        typer.Option(help="loo and time: also variant B, again from nothing, with the validation events."),
     ] = True,
     results: Annotated[
         Path | None,
@@ -70,6 +70,7 @@ def evaluate(
     from ops.evaluation.naming import parse
     from ops.evaluation.printing import run_line, table
     from ops.evaluation.running import Table, runs
+    from ops.evaluation.streaming import stream_runs
     from ops.evaluation.summary import summary_of
 
     settings = options.settings_from(config, overrides={"data": {"dir": data_dir}})
@@ -85,6 +86,7 @@ def evaluate(
     asked = Table(
         dataset=found.name,
         columns=found.events.positives(*unwanted),
+        gap_ms=found.gap_ms,
         protocol=protocol,
         models=named,
         seeds=seeds,
@@ -96,7 +98,8 @@ def evaluate(
     )
     finished = []
     with _progress() as say:
-        for run, stage in runs(asked, say):
+        made = stream_runs if protocol is Protocol.PREQUENTIAL else runs
+        for run, stage in made(asked, say):
             finished.append((run, stage))
             print(run_line(run), flush=True)
     summary = summary_of(finished, [str(one) for one in named])

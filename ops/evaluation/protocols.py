@@ -10,9 +10,8 @@ from typing import Any
 
 from model.columns import EventColumns
 from model.leave_one_out import leave_one_out
-from model.sequences import WARM_SHARE
 from model.stages import Answered, Stage, answer_popular
-from model.time_split import TEST_FROM, cut_at, live_popularity, stream_stage, time_split
+from model.time_split import TEST_FROM, cut_at, live_popularity, time_split
 from ops.evaluation.choices import Protocol
 
 #: Leave-one-out reads and trains on this many of a user's newest events, as the papers on Amazon's data do.
@@ -39,8 +38,8 @@ def stages_of(
             stages = leave_one_out(columns, validation_users, filter_seen)
         case Protocol.TIME:
             stages = time_split(columns, validation_users, filter_seen)
-        case Protocol.PREQUENTIAL:
-            stages = [stream_stage(columns, validation_users, filter_seen)]
+        case _:
+            raise ValueError(f"{protocol} has no variants")
     return stages if refit else stages[:1]
 
 
@@ -51,5 +50,5 @@ def baselines_of(protocol: Protocol, columns: EventColumns, stage: Stage) -> dic
             return {"popular": answer_popular(stage)}
         case Protocol.TIME:
             return live_popularity(columns, cut_at(columns, TEST_FROM), stage.filter_seen)
-        case Protocol.PREQUENTIAL:
-            return live_popularity(columns, int(WARM_SHARE * len(columns)), stage.filter_seen)
+        case _:
+            raise ValueError(f"{protocol} answers its baselines event by event")

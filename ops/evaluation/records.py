@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Run:
     groups: dict[str, dict[str, float]]  # name -> "questions" and the figures of model/stages.py
     gauc: dict[str, float] | None  # mean, low, high, users, impressions; None without impressions
     ranks: str  # of the questions in order of the columns, packed
+    notes: dict[str, Any] = field(default_factory=dict)  # what was chosen along the way
 
     def key(self) -> Key:
         recipe = json.dumps(self.recipe, sort_keys=True)

@@ -1,6 +1,7 @@
-"""A table, run by run: every model, seed and variant that is not in the results file yet.
+"""A table of leave-one-out or a time split, run by run: each model, seed and variant that is not there yet.
 
-Knows: the order of runs, what each records, how far all is. Does not know: options, what is printed.
+Knows: the order of runs, what each records, how far all is.
+Does not know: options, what is printed, the stream (ops/evaluation/streaming.py).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Table:
 
     dataset: str
     columns: EventColumns
+    gap_ms: int  # silence that ends a session
     protocol: Protocol
     models: Sequence[Named]
     seeds: int
@@ -54,7 +56,7 @@ def runs(table: Table, say: Say) -> Iterator[tuple[Run, Stage]]:
     Raises NotEnoughData when the events cannot be cut as the protocol says.
     """
     done = read(table.results)
-    blank = _blank(table)
+    blank = blank_of(table)
     jobs = [(named, seed) for named in table.models for seed in range(table.seeds)]
     for number, (named, seed) in enumerate(jobs, 1):
         recipe = named.recipe(DEFAULTS[table.protocol])
@@ -77,14 +79,16 @@ def runs(table: Table, say: Say) -> Iterator[tuple[Run, Stage]]:
                     stage,
                     one,
                     Recipe(recipe.model, train),
-                    _told(about, bool(len(stage.validation.targets)), say),
+                    told(about, bool(len(stage.validation.targets)), say),
                 )
                 append(table.results, one)
             epochs = one.best_epoch if epochs is None else epochs
             yield one, stage
 
 
-def _told(about: str, validated: bool, say: Say) -> Progress:
+def told(about: str, validated: bool, say: Say) -> Progress:
+    """Says after each epoch how far a run is."""
+
     def progress(epoch: int, of: int, loss: float, ndcg: float, eta_s: float) -> None:
         found = f"loss {loss:.3f}" + (f" · nDCG@10 {ndcg:.4f}" if validated else "")
         say(f"{about} · epoch {epoch} of at most {of} · {found} · {eta_s:.0f} s left of this run")
@@ -92,7 +96,8 @@ def _told(about: str, validated: bool, say: Say) -> Progress:
     return progress
 
 
-def _blank(table: Table) -> Run:
+def blank_of(table: Table) -> Run:
+    """What all runs of a table have in common."""
     return Run(
         dataset=table.dataset,
         data=data_digest(table.columns)[:16],
@@ -118,10 +123,11 @@ def _baselines(table: Table, stages: list[Stage], blank: Run, say: Say) -> Itera
     for stage in stages:
         say(f"baselines {stage.variant}")
         for name, answered in baselines_of(table.protocol, table.columns, stage).items():
-            yield _judged(replace(blank, model=name, variant=stage.variant), stage, answered), stage
+            yield judged(replace(blank, model=name, variant=stage.variant), stage, answered), stage
 
 
-def _judged(run: Run, stage: Stage, answered: Answered) -> Run:
+def judged(run: Run, stage: Stage, answered: Answered) -> Run:
+    """The run with its figures by group and its ranks."""
     groups = {
         name: {"questions": float(chosen_E.sum()), **answered.figures(chosen_E, len(stage.catalogue))}
         for name, chosen_E in stage.groups.items()
@@ -131,24 +137,27 @@ def _judged(run: Run, stage: Stage, answered: Answered) -> Run:
 
 def _run(table: Table, stage: Stage, run: Run, recipe: Recipe, progress: Progress) -> Run:
     """Train, ask, record."""
+    model, learned = trained(stage, run, recipe, progress)
+    return judged(replace(learned, gauc=_gauc(table, stage, model)), stage, answer(model, stage))
+
+
+def trained(stage: Stage, run: Run, recipe: Recipe, progress: Progress) -> tuple[Backbone, Run]:
+    """A network of the stage's training part, and the run with what it cost."""
     wall_s, cpu_s = time.monotonic(), time.process_time()
     model, curve = learn(
         stage.training, stage.validation, stage.catalogue, recipe.model, recipe.train, wall_s, progress
     )
-    minutes, cpu_minutes = (time.monotonic() - wall_s) / 60, (time.process_time() - cpu_s) / 60
-    asked = len(stage.validation.targets)
-    best = max(curve, key=lambda epoch: epoch.full_ndcg) if asked else curve[-1]
-    learned = replace(
+    validated = len(stage.validation.targets) > 0
+    best = max(curve, key=lambda epoch: epoch.full_ndcg) if validated else curve[-1]
+    return model, replace(
         run,
         best_epoch=best.epoch,
         epochs=len(curve),
-        minutes=minutes,
-        cpu_minutes=cpu_minutes,
+        minutes=(time.monotonic() - wall_s) / 60,
+        cpu_minutes=(time.process_time() - cpu_s) / 60,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         item_parameters=model.items.numel(),
-        gauc=_gauc(table, stage, model),
     )
-    return _judged(learned, stage, answer(model, stage))
 
 
 def _gauc(table: Table, stage: Stage, model: Backbone) -> dict[str, float] | None:

@@ -179,6 +179,14 @@ def test_ranks_in_blocks_are_ranks_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     assert np.isinf(at_once).tolist() == [place in (2, 7) for place in range(9)]
 
 
+def test_a_network_that_diverged_hits_nothing() -> None:
+    """A user vector of NaN has no ranks, whatever is filtered."""
+    index, targets = torch.randn(5, 4), np.array([0, 1])
+
+    for seen in (None, [np.array([FIRST_ITEM_ROW + 3])] * 2):
+        assert np.isinf(target_ranks(torch.full((2, 4), torch.nan), index, targets, seen)).all()
+
+
 def test_a_report_counts_its_groups() -> None:
     """One stream, every group counted by hand."""
     log = columns(LOG)

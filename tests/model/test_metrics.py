@@ -42,6 +42,14 @@ def test_a_filtered_target_is_a_miss() -> None:
     assert rank_in(scores, 2) == 2.0
 
 
+def test_a_score_that_is_no_number_is_a_miss() -> None:
+    """A scorer that diverged hits nothing; before, NaN had rank a half and won every table."""
+    scores = np.array([np.nan, 0.2, np.nan])
+
+    assert rank_in(scores, 0) == MISS
+    assert rank_in(scores, 1) == 1.0
+
+
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=40))
 def test_ranks_of_all_items_sum_as_if_there_were_no_ties(scores: list[int]) -> None:
     """Half the ties keeps the sum of all ranks at n (n + 1) / 2."""

@@ -88,13 +88,29 @@ def test_seen_items_may_be_kept(circle: Path) -> None:
     assert "seen items kept" in text
 
 
-def test_the_stream_protocol_has_popularity_beside(circle: Path) -> None:
-    """One variant, its baselines live, its questions those of the last fifth."""
-    told = run(str(circle), "--models", FUXI, "--protocol", "prequential")[1]
+def test_the_stream_protocol_has_every_line(circle: Path, tmp_path: Path) -> None:
+    """Counters, the network, and both summed, on the questions of the last fifth; settings were chosen, and a
+    second call trains nothing and tells the same."""
+    arguments = (str(circle), "--models", FUXI, "--protocol", "prequential", "--results", str(tmp_path / "r"))
+    told = run(*arguments)[1]
+    runs = [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()]
 
     assert told["headline"] == {"frozen": "all"}
-    assert [line["model"] for line in told["lines"]] == ["popular", "popular-decayed", FUXI]
+    assert [line["model"] for line in told["lines"]] == [
+        "popular",
+        "popular-decayed",
+        "co-occurrence",
+        "session-knn",
+        "matrix-factorisation",
+        FUXI,
+        f"{FUXI} + memory",
+    ]
     assert {line["groups"]["all"]["questions"] for line in told["lines"]} == {154}
+    assert [one["model"] for one in runs] == [FUXI, f"{FUXI} + memory"]
+    assert runs[1]["notes"]["epsilon"] in (0.001, 0.01, 0.1)
+    assert runs[1]["notes"]["recall@10 by fixed weight"].keys() == {str(step / 10) for step in range(11)}
+    assert run(*arguments)[1] == told
+    assert len((tmp_path / "r").read_text().splitlines()) == 2
 
 
 def test_impressions_give_gauc(tmp_path: Path) -> None:
