@@ -16,8 +16,8 @@ from torch import Tensor
 
 #: Logit of a negative that is the position's own target: its softmax weight is exactly 0.
 COLLIDED = -1e30
-#: Numbers of lines that are gathered at once for positions with negatives of their own (32 MB).
-GATHERED = 8 << 20
+#: Numbers of lines that are gathered at once for positions with negatives of their own (4 MB).
+GATHERED = 1 << 20
 
 
 class LogQ(NamedTuple):
@@ -71,7 +71,7 @@ class _OwnProducts(torch.autograd.Function):
     def forward(ctx: Any, states_TD: Tensor, lines_UD: Tensor, places_TR: Tensor) -> Tensor:
         ctx.save_for_backward(states_TD, lines_UD, places_TR)
         parts = [
-            torch.bmm(lines_UD[places_tR], states_tD[:, :, None])[:, :, 0]
+            torch.bmm(_at(lines_UD, places_tR), states_tD[:, :, None])[:, :, 0]
             for states_tD, places_tR in zip(*_few(states_TD, places_TR), strict=True)
         ]
         return torch.cat(parts)
@@ -82,10 +82,15 @@ class _OwnProducts(torch.autograd.Function):
         to_lines_UD = torch.zeros_like(lines_UD)
         to_states = []
         for grad_tR, states_tD, places_tR in zip(*_few(states_TD, places_TR, grads[0]), strict=True):
-            to_states.append(torch.bmm(grad_tR[:, None], lines_UD[places_tR])[:, 0])
+            to_states.append(torch.bmm(grad_tR[:, None], _at(lines_UD, places_tR))[:, 0])
             each_tRD = grad_tR[:, :, None] * states_tD[:, None]
             to_lines_UD.index_add_(0, places_tR.flatten(), each_tRD.flatten(0, 1))
         return torch.cat(to_states), to_lines_UD, None
+
+
+def _at(lines_UD: Tensor, places_tR: Tensor) -> Tensor:
+    """(t, R, D); on a CPU 5 times faster than indexing."""
+    return lines_UD.index_select(0, places_tR.flatten()).view(*places_tR.shape, -1)
 
 
 def _few(states_TD: Tensor, places_TR: Tensor, *more: Tensor) -> list[tuple[Tensor, ...]]:
