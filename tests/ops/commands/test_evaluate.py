@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from model.sums import WEIGHTS
 from ops import exit_codes
 from ops.cli import app
 from ops.evaluation.naming import ModelNameInvalid
@@ -108,7 +109,7 @@ def test_the_stream_protocol_has_every_line(circle: Path, tmp_path: Path) -> Non
     assert {line["groups"]["all"]["questions"] for line in told["lines"]} == {154}
     assert [one["model"] for one in runs] == [FUXI, f"{FUXI} + memory"]
     assert runs[1]["notes"]["epsilon"] in (0.001, 0.01, 0.1)
-    assert runs[1]["notes"]["recall@10 by fixed weight"].keys() == {str(step / 10) for step in range(11)}
+    assert runs[1]["notes"]["recall@10 by fixed weight"].keys() == set(map(str, WEIGHTS))
     assert run(*arguments)[1] == told
     assert len((tmp_path / "r").read_text().splitlines()) == 2
 
