@@ -201,7 +201,7 @@ def test_halves_are_halves_of_one_session() -> None:
 
 
 def test_contrastive_wants_the_own_other_half() -> None:
-    """Near 0 when each half is nearest its other half, large when it is another session's of another theme."""
+    """Near 0 when each half is nearest its other half, large when that is of another theme."""
     z = torch.eye(6, D)
     apart, alike = torch.arange(6), torch.zeros(6, dtype=torch.int64)
 

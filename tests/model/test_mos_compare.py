@@ -1,0 +1,77 @@
+"""Variants by name, their costs, and paired differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from model.backbone import Adaptable
+from model.config import FIRST_ITEM_ROW
+from model.families import build
+from model.mos import MoSConfig
+from model.mos_compare import VARIANTS, Comparison, Past, compare
+from model.mos_losses import MoSTrainConfig
+from tests.model.hoppers import RULES, SHAPE, THEMES, hoppers, past_of
+
+TRAIN = MoSTrainConfig(max_epochs=1, cuts=1024, validation_users=0)
+CONFIG = MoSConfig(num_themes=THEMES)
+
+
+def parts() -> tuple[Adaptable, Past, np.ndarray]:
+    """An untrained network, a town, and its later half to be asked for."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    backbone = build(SHAPE, FIRST_ITEM_ROW + 300)
+    assert isinstance(backbone, Adaptable)
+    past = past_of(hoppers(0, users=115, sessions=5))
+    side = Past(events=past.events, sessions=past.sessions)
+    return backbone, side, past.events.order > len(past.events.rows) // 2
+
+
+@pytest.fixture(scope="module")
+def found() -> Comparison:
+    backbone, side, asked = parts()
+    return compare(backbone, side, side, asked, RULES, CONFIG, TRAIN)
+
+
+def test_every_variant_is_what_its_name_says(found: Comparison) -> None:
+    """Kinds and routing by name, all judged on the same events."""
+    shapes = {name: (one.mos.config.kinds, one.mos.config.routing) for name, one in found.variants.items()}
+
+    assert list(shapes) == list(VARIANTS)
+    assert shapes["global"] == (("global",), "sessions")
+    assert shapes["+local"] == (("global", "local"), "sessions")
+    assert shapes["+theme"] == (("global", "local", "theme"), "sessions")
+    assert shapes["random themes"] == (("global", "local", "theme"), "random")
+    assert shapes["tokens"] == (("global",), "tokens")
+    assert {len(one.ranks_T) for one in found.variants.values()} == {len(found.users_T)}
+
+
+def test_costs_grow_with_what_is_read_and_the_rival_costs_the_same(found: Comparison) -> None:
+    """Local and theme sequences cost more; the mixture over tokens costs what MoS costs, within a unit of
+    rank."""
+    flops = {name: one.cost.flops for name, one in found.variants.items()}
+    unit = 2 * (2 * SHAPE.dim) * THEMES * SHAPE.blocks * found.variants["global"].cost.events
+
+    assert flops["global"] < flops["+local"] < flops["+theme"]
+    assert abs(flops["tokens"] - flops["+theme"]) < 1.5 * unit
+    assert found.variants["global"].cost.events < found.variants["+theme"].cost.events
+
+
+def test_a_difference_is_paired(found: Comparison) -> None:
+    """One way round and the other; with oneself it is nothing."""
+    one = found.difference("+theme", "global")
+    other = found.difference("global", "+theme")
+    none = found.difference("+local", "+local", "recall@10")
+
+    assert one.mean == -other.mean
+    assert (none.mean, none.low, none.high) == (0, 0, 0)
+
+
+def test_unknown_names_are_refused() -> None:
+    """Nothing is made up for them; the rival of equal cost needs those whose cost it equals."""
+    backbone, side, asked = parts()
+    for names in (["tokens"], ["magic"]):
+        with pytest.raises(KeyError):
+            compare(backbone, side, side, asked, RULES, CONFIG, TRAIN, variants=names)
