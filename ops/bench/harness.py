@@ -62,6 +62,7 @@ class Report:
     rows: list[Row]
     bars: list[Bar]
     notes: Mapping[str, Any]  # sizes that the numbers depend on
+    findings: Sequence[str] = ()  # counted, not timed: a line each for people, the numbers are in notes
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -85,6 +86,7 @@ class Report:
             verdict = "met" if bar.met else "MISSED"
             digits = 1 if bar.at_least >= 10 else 2
             lines.append(f"{bar.name}: {bar.value:,.{digits}f} (at least {bar.at_least:,.10g}: {verdict})")
+        lines += self.findings
         return "\n".join(lines)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
+import torch
 
+from model.cache import Reached
 from model.catalogue import Catalogue
 from model.config import ModelConfig
 from ops.bench import encode
@@ -26,3 +28,20 @@ def test_users_grow_by_one_position_per_sequence(monkeypatch: pytest.MonkeyPatch
 
     assert [ranked.positions for ranked in cold] == [13] * 3
     assert [ranked.positions for ranked in warm] == [2] * 3
+
+
+def test_the_step_alone_extends_every_slot_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each turn computes one state per user and sequence, of sequences one event longer than before."""
+    monkeypatch.setattr(encode, "USERS", 3)
+    monkeypatch.setattr(encode, "ITEMS", 50)
+    monkeypatch.setattr(encode, "CACHE_BYTES", 1 << 22)
+    catalogue = Catalogue([f"item-{number}" for number in range(50)])
+    version = encode._untrained(catalogue, ModelConfig(dim=16, streams=2, heads=2))
+    turn = encode._step(version, {"global": 9, "local": 4}, random.Random(0))
+
+    first, second = turn()(), turn()()
+
+    for reached in (first, second):
+        assert isinstance(reached, Reached)
+        assert reached.states_AMd.shape == (6, 2, 8)
+    assert not torch.equal(first.states_AMd, second.states_AMd)

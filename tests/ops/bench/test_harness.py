@@ -52,6 +52,7 @@ def test_a_report_names_machine_versions_and_seed() -> None:
             Bar(name="half", value=0.57, at_least=0.6),
         ],
         notes={"users": 4},
+        findings=["five came back"],
     )
 
     fields = json.loads(json.dumps(report.to_json()))
@@ -61,4 +62,5 @@ def test_a_report_names_machine_versions_and_seed() -> None:
     assert (fields["seed"], fields["notes"]) == (3, {"users": 4})
     assert [bar["met"] for bar in fields["bars"]] == [False, True, False]
     assert "fast: 9.0 (at least 10: MISSED)" in report.table()
+    assert report.table().endswith("five came back")
     assert "half: 0.57 (at least 0.6: MISSED)" in report.table()
