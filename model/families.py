@@ -3,8 +3,8 @@
 Knows: which class a configuration means, shapes and training that go together.
 Does not know: how any network works, data, files.
 
-The recipes are for short histories (Amazon): 512 shared negatives, windows of 50, and no more positions than
-validation reads. Width, dropout and rates are the prototype's measured ones, not searched.
+All recipes but the served one are for short histories (Amazon): 512 shared negatives, windows of 50, and no
+more positions than validation reads. Width, dropout and rates are the prototype's measured ones, unsearched.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ _FAME = replace(
 _LONG = TrainConfig(max_epochs=60, patience=10)  # the FuXi family was still rising after 40 epochs
 
 RECIPES: dict[str, Recipe] = {
+    "served": Recipe(ModelConfig(), TrainConfig()),  # what `hopstream train` makes and a scorer serves
     "sasrec": Recipe(_SASREC, TrainConfig(patience=10)),
     "hstu": Recipe(replace(_SASREC, family="hstu"), _LONG),
     "fuxi": Recipe(_FUXI, _LONG),
