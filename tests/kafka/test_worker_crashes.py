@@ -152,6 +152,24 @@ def test_a_restarted_broker_is_survived(tmp_path: Path, prefix: str) -> None:
         broker.stop()
 
 
+def test_a_worker_without_its_broker_stops_when_told(tmp_path: Path, prefix: str) -> None:
+    """A clean stop needs the broker; when it is gone the worker still ends, soon, and says why."""
+    broker = Broker(tmp_path / "kafka")
+    broker.start()
+    town = Town(broker, prefix, tmp_path)
+    try:
+        town.start()
+        town.produce(clicks(200))
+        town.wait_until(lambda: town.num_requests() > 50, "some requests")
+        broker.stop()
+        town.send_signal(signal.SIGTERM)
+
+        assert town.workers["one"].wait(30) in (0, 70)
+    finally:
+        town.stop()
+        broker.stop()
+
+
 def test_rubbish_among_good_events_stops_nobody(town: Town) -> None:
     """A thousand malformed records: each in dead-letters once, with its reason; all good ones applied."""
     rng = random.Random(5)
