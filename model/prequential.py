@@ -4,7 +4,7 @@ Knows: lines, candidates, the seen filter, who is asked when. Does not know: fil
 chosen.
 
 Places are item codes of the columns. Candidates of the model are its catalogue; of all others the items with
-an event before. An item outside the model's catalogue has cosine 0 in the served sum (model/sums.py).
+an event before. An item outside the model's catalogue takes part in the served sum by sums.stand_in.
 """
 
 # E = judged events, D = width of a user vector, I = items of the model's catalogue, J = items of the columns
@@ -32,7 +32,7 @@ from model.recommender import Popular, Recommender
 from model.sequences import histories
 from model.session_knn import SessionConfig, SessionKnn
 from model.states import states, states_before
-from model.sums import WEIGHTS, candidates, memory_logs, sum_ranks, top_sum
+from model.sums import WEIGHTS, candidates, memory_logs, stand_in, sum_ranks, top_sum
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -148,7 +148,7 @@ def sums_along(
     model: FrozenModel, columns: EventColumns, num_warm: int, choices: Choices, filter_seen: bool = True
 ) -> Summed:
     """Model and memory together, judged at every event, weighed by the leader of the judgements so far."""
-    pass_ = _Pass(columns, choices, model.temperature, filter_seen)
+    pass_ = _Pass(model, columns, choices, filter_seen)
     cosines = _cosines(model, columns)
     for place, (user, item, time_ms) in enumerate(_events(columns)):
         if place >= num_warm and user in pass_.seen:
@@ -166,7 +166,7 @@ class _Pass:
     """State of one pass over the stream: the memory, the leaders, who has seen what, and the ranks so far."""
 
     def __init__(
-        self, columns: EventColumns, choices: Choices, temperature: float, filter_seen: bool
+        self, model: FrozenModel, columns: EventColumns, choices: Choices, filter_seen: bool
     ) -> None:
         self.seen: dict[int, list[int]] = {}
         self.memory_ranks: list[float] = []
@@ -175,10 +175,11 @@ class _Pass:
         self.weights: list[float] = []
         self._columns = columns
         self._epsilon = choices.epsilon
-        self._temperature = temperature
+        self._temperature = model.temperature
         self._filter_seen = filter_seen
         self._counter = CoOccurrence(choices.memory)
         self._leaders = Leaders(len(WEIGHTS))
+        self._known_J = np.array([name in model.catalogue for name in columns.items], bool)
         self._taken_J = np.zeros(len(columns.items), bool)
         self._item_of_code = np.zeros(len(columns.items), np.int64)  # of the memory's codes
 
@@ -189,8 +190,8 @@ class _Pass:
             open_J[self.seen[user]] = False
         open_O = np.flatnonzero(open_J)
         target = int(np.searchsorted(open_O, item)) if open_J[item] else -1
-        cosines_O = cosines_J[open_O].astype(np.float64)
         memory_O = self._memory(user)[open_O]
+        cosines_O = stand_in(cosines_J[open_O].astype(np.float64), memory_O, self._known_J[open_O])
         ranks_W = sum_ranks(cosines_O, memory_logs(memory_O, self._epsilon), target, self._temperature)
         leader = self._leaders.of(len(self.seen[user]))
         self.weights.append(WEIGHTS[leader.serving])
@@ -223,7 +224,7 @@ class _Pass:
 
 
 def _cosines(model: FrozenModel, columns: EventColumns) -> Iterator[Vectors]:
-    """(J,) per judged event, by item code of the columns: 0 for items outside the catalogue."""
+    """(J,) per judged event, by item code of the columns; 0 outside the catalogue."""
     lines_J = np.array([model.catalogue.row(name) for name in columns.items], np.int64) - FIRST_ITEM_ROW
     known_J = lines_J >= 0
     index_JD = np.zeros((len(lines_J), model.index_ID.shape[1]), np.float32)

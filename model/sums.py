@@ -6,8 +6,7 @@ Knows: cosines, memory scores, weights between them. Does not know: items, users
 
 Our construction; the model's part is the logit it was trained with. The order is by score, then by cosine,
 then by place, so at w = 0 the items that the memory knows nothing about still stand in the model's order. An
-item the model has no row for takes part with cosine 0, as if it were unrelated to the user: the memory alone
-moves it.
+item the model has no row for takes part with a cosine that stands in for its own (stand_in).
 """
 
 # C = candidates, O = all items that may be shown, W = weights
@@ -38,6 +37,19 @@ def memory_logs(memory_C: FloatArray, epsilon: float) -> FloatArray:
     remembered = np.flatnonzero(memory_C)
     logs_C[remembered] = np.log(memory_C[remembered] + epsilon)
     return logs_C
+
+
+def stand_in(cosines_C: FloatArray, memory_C: FloatArray, known_C: npt.NDArray[np.bool_]) -> FloatArray:
+    """(C,) cosines, with those of items outside the model's catalogue (``known_C`` false) made up.
+
+    What the memory proposes is related to the user: the mean cosine of its known proposals, by their memory,
+    stands in for the unknown ones; 0, as if unrelated, without memory or a known proposal. Known items
+    keep theirs.
+    """
+    told = memory_C * known_C
+    total = told.sum()
+    made_up = told @ cosines_C / total if total > 0 else 0.0
+    return np.where(known_C, cosines_C, np.where(memory_C > 0, made_up, 0.0))
 
 
 def candidates(cosines_O: FloatArray, memory_O: FloatArray, n: int) -> IntArray:

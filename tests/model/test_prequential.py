@@ -32,7 +32,7 @@ from model.prequential import (
 from model.recommender import Popular
 from model.sequences import catalogue_of
 from model.session_knn import SessionConfig
-from model.sums import WEIGHTS, sum_scores
+from model.sums import WEIGHTS, stand_in, sum_scores
 
 CHOICES = Choices(memory=MemoryConfig(window=4, neighbours=8, half_life_ms=DAY_MS, damping=2.0), epsilon=0.05)
 NUM_WARM = 60
@@ -90,6 +90,7 @@ def by_hand(model: FrozenModel, columns: EventColumns, num_warm: int, filter_see
         )
         scores = counter.scores(columns.users[columns.user[place]])
         memory = np.array([scores[counter.items.get(name)] for name in names])
+        cosines = stand_in(cosines, memory, np.array([name in model.catalogue for name in names]))
         target = columns.items[columns.item[place]]
         ranks, lists = [], []
         for weight in WEIGHTS:

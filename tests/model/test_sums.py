@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.metrics import MISS, rank_in
-from model.sums import WEIGHTS, candidates, memory_logs, sum_ranks, sum_scores, top_sum
+from model.sums import WEIGHTS, candidates, memory_logs, stand_in, sum_ranks, sum_scores, top_sum
 
 TEMPERATURE, EPSILON = 0.05, 0.01
 
@@ -76,3 +76,19 @@ def test_logs_are_logs() -> None:
     memory = np.array([0.0, 2.0, 0.0, 0.5])
 
     assert memory_logs(memory, EPSILON) == pytest.approx(np.log(memory + EPSILON))
+
+
+def test_unknown_items_stand_with_what_the_memory_proposes() -> None:
+    """Known proposals 0.4 (memory 3) and 0.8 (memory 1) have mean 0.5; unknown without memory has 0."""
+    cosines = np.array([0.4, 0.8, -0.3, 0.0, 0.0])
+    memory = np.array([3.0, 1.0, 0.0, 2.0, 0.0])
+    known = np.array([True, True, True, False, False])
+
+    assert stand_in(cosines, memory, known).tolist() == pytest.approx([0.4, 0.8, -0.3, 0.5, 0.0])
+
+
+def test_without_a_known_proposal_unknown_items_have_cosine_0() -> None:
+    """There is nothing to go by."""
+    cosines, known = np.array([0.7, 0.0]), np.array([True, False])
+
+    assert stand_in(cosines, np.array([0.0, 2.0]), known).tolist() == [0.7, 0.0]
