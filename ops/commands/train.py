@@ -80,8 +80,8 @@ def train(
     from dataclasses import replace
 
     from model.checkpoint import Checkpoints
-    from model.config import ModelConfig
     from model.distributed import joined, rank
+    from model.families import RECIPES
     from model.registry import Registry
     from model.sequences import split
 
@@ -95,7 +95,7 @@ def train(
     warm = split(columns)[0] if part is Part.WARM else columns
     checkpoints = None if resume is None else Checkpoints(resume)
     with joined(int(os.environ.get("WORLD_SIZE", "1"))):  # as torchrun says
-        trained = _trained(found, warm, ModelConfig(), training, checkpoints)
+        trained = _trained(found, warm, RECIPES["served"].model, training, checkpoints)
         if rank() > 0:
             return
     version = Registry(settings.models.dir).publish(trained)

@@ -42,7 +42,7 @@ def test_what_is_not_named_stays_as_the_recipe_has_it() -> None:
     ("text", "said"),
     [
         ("sasrek", "did you mean sasrec?"),
-        ("bert", "there are sasrec"),
+        ("bert", "there are served, sasrec"),
         ("", "no model is called ''"),
         ("streams=2,fuxi-mme", "stands before any model"),
         ("fuxi-mme:stream=2", "did you mean streams?"),
