@@ -22,6 +22,18 @@ def _encode() -> Report:
     return encode.run()
 
 
+def _gpu() -> Report:
+    from ops.bench import gpu
+
+    return gpu.run()
+
+
+def _no_gpu() -> str | None:
+    from ops.bench import gpu
+
+    return gpu.why_not()
+
+
 def _replay() -> Report:
     from ops.bench import replay
 
@@ -43,10 +55,16 @@ def _worker() -> Report:
 #: Name → how to run it; the import is inside.
 BENCHES: dict[str, Callable[[], Report]] = {
     "encode": _encode,
+    "gpu": _gpu,
     "replay": _replay,
     "train": _train,
     "worker": _worker,
 }
+
+#: Name → why it cannot run on this machine, or None.
+NEEDS: dict[str, Callable[[], str | None]] = {"gpu": _no_gpu}
+#: Benchmarks whose bars are about answers, not speed: missing one is a failed check.
+CHECKS = frozenset({"gpu"})
 
 
 def bench(
@@ -55,12 +73,23 @@ def bench(
 ) -> None:
     """Run one benchmark: a table, and with --json one line that names machine, versions and seed.
 
+    A benchmark that needs a device which is not here says so and measures nothing. Exit codes: 0 measured,
+    1 gpu: the devices' answers differ, 2 no such benchmark, 4 gpu: no CUDA device.
+
     Example: hopstream bench encode --json
     """
     if name not in BENCHES:
         typer.echo(f"hopstream: no benchmark is called {name!r}; choose from {', '.join(BENCHES)}", err=True)
         raise typer.Exit(exit_codes.USAGE)
+    reason = NEEDS[name]() if name in NEEDS else None
+    if reason is not None:
+        print(f"bench {name} was skipped: {reason}")
+        if as_json:
+            options.print_json({"bench": name, "skipped": True, "reason": reason})
+        raise typer.Exit(exit_codes.NOT_FOUND)
     report = BENCHES[name]()
     print(report.table())
     if as_json:
         options.print_json(report.to_json())
+    if name in CHECKS and not all(bar.met for bar in report.bars):
+        raise typer.Exit(exit_codes.CHECK_FAILED)
