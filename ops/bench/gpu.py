@@ -20,7 +20,7 @@ import torch
 from model.backbone import last
 from model.batch import padded
 from model.cache import PrefixCache, slot_bytes
-from model.config import FIRST_ITEM_ROW, ModelConfig
+from model.config import FIRST_ITEM_ROW
 from model.families import RECIPES, build
 from model.mme import FuxiMME
 from model.precision import products_in
@@ -42,8 +42,9 @@ FAMILIES = ("sasrec", "fuxi-mme")
 PRECISIONS = ("fp32", "bf16")
 REPEATS = 15
 WARMUPS = 3
-#: How lists are compared: of the served shape, and with FAME's gate, which no served version has yet.
-COMPARED = {"served": ModelConfig(), "facet gate": ModelConfig(facet_gate=True)}
+SERVED = RECIPES["served"].model
+#: Whose lists are compared: streams weighted by context or evenly.
+COMPARED = {"facet gate": replace(SERVED, facet_gate=True), "even streams": replace(SERVED, facet_gate=False)}
 
 
 def why_not() -> str | None:
@@ -120,7 +121,7 @@ def run(device: str = "cuda") -> Report:
     lists = {name: parity.compared(device, config) for name, config in COMPARED.items()}
     measured = _Measured(torch.device(device))
     random = np.random.default_rng(SEED)
-    model = parity.decided(FuxiMME(ModelConfig(), FIRST_ITEM_ROW + ITEMS)).to(measured.device)
+    model = parity.decided(FuxiMME(SERVED, FIRST_ITEM_ROW + ITEMS)).to(measured.device)
     for num in ENCODED:
         measured.add(_encodings(model, num, random))
     for num in STEPS:

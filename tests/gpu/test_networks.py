@@ -34,11 +34,12 @@ USERS, WINDOW, ITEMS = 24, 30, 300
 SERVED = RECIPES["served"].model
 SHAPES = {name: recipe.model for name, recipe in RECIPES.items()} | {
     "facet gate": replace(SERVED, facet_gate=True),
+    "even streams": replace(SERVED, facet_gate=False),
     "power bias": replace(SERVED, time_bias="power"),
     "no semantic channel": replace(SERVED, semantic=False),
     "two of four experts in both places": replace(SERVED, experts_at=("w_u", "ffn"), kept=2),
 }
-STEPPED = ("served", "sasrec", "hstu", "fame", "fuxi-next", "facet gate")
+STEPPED = ("served", "sasrec", "hstu", "fame", "fuxi-next", "facet gate", "even streams")
 
 
 def _network(config: ModelConfig) -> Backbone:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
-from model.config import ModelConfig
+from model.families import RECIPES
 from ops.bench import gpu, parity
 
 pytestmark = [
@@ -24,7 +25,7 @@ def test_lists_agree_across_devices(facet_gate: bool) -> None:
 
     Users whose routing hung on less than 1e-4 anywhere are counted, not compared, and must stay below 1 %.
     """
-    found = parity.compared(DEVICE, ModelConfig(facet_gate=facet_gate))
+    found = parity.compared(DEVICE, replace(RECIPES["served"].model, facet_gate=facet_gate))
 
     assert found.alike == found.compared
     assert found.largest <= parity.TOLERANCE
