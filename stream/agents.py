@@ -47,6 +47,7 @@ class Parts:
     changelog_sent: Callable[[], asyncio.Future[Any]]
     send_request: Sender
     send_dead_letter: Sender
+    still_ours: Callable[[Any], bool]  # no rebalance since the event was fetched
     may_go_on: Callable[[], None]  # ends the process if it was paused for too long
     router: Router = field(default_factory=Router)
     outcomes: dict[str, int] = field(default_factory=dict)  # what became of records, for the log
@@ -60,7 +61,8 @@ async def follow_events(stream: Any, parts: Parts) -> None:
     async for event in stream.noack().events():
         parts.may_go_on()
         await parts.acks.room()
-        handle(event, parts)
+        if parts.still_ours(event):  # else it is not acknowledged, and comes again to whoever owns it
+            handle(event, parts)
 
 
 def handle(event: Any, parts: Parts) -> None:

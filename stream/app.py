@@ -17,7 +17,7 @@ import faust
 from stream import admin
 from stream.acks import Acks
 from stream.agents import Parts, follow_events
-from stream.consumer import App
+from stream.consumer import App, patient_recovery
 from stream.history import Rules
 from stream.settings import Settings
 from stream.statedir import state_directory
@@ -40,6 +40,7 @@ def build(settings: Settings, bootstrap: str, ready_file: Path | None = None) ->
         settings.worker.data_dir, cluster.cluster_id, ids[names.changelog], time.time()
     )
     app = _faust_app(settings, bootstrap, names, directory)
+    patient_recovery(app)
     pulse = Pulse(limit_s=settings.worker.session_timeout_ms / 2000)
     parts = _parts(app, settings, names, ids[names.events], pulse)
     events = app.topic(names.events, key_type=bytes, value_type=bytes, **_RAW)
@@ -79,6 +80,8 @@ def _faust_app(settings: Settings, bootstrap: str, names: TopicNames, directory:
         broker_session_timeout=timeout_s,
         broker_heartbeat_interval=timeout_s / 3,
         broker_commit_interval=1.0,
+        # a worker without partitions does not poll and must stay in the group; stalls are the watchdog's
+        broker_max_poll_interval=10 * 365 * 86_400.0,
         producer_linger=settings.worker.linger_ms / 1000,
         producer_acks=-1,
         stream_buffer_maxsize=16384,  # at 4096 a full buffer pauses fetching for a second
@@ -114,6 +117,9 @@ def _parts(app: faust.App, settings: Settings, names: TopicNames, topic_id: str,
         changelog_sent=lambda: table.sent,
         send_request=_sender(requests),
         send_dead_letter=_sender(dead_letters),
+        still_ours=lambda event: (
+            app.flow_control.is_active() and event.message.generation_id == app.consumer_generation_id
+        ),
         may_go_on=lambda: None if pulse.alive(time.monotonic()) else give_up("the process was paused"),
     )
 

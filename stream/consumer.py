@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
 import faust
+from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 from faust.types.transports import TransportT
@@ -46,7 +47,8 @@ class Consumer(driver.Consumer):
         """Go to what the group has committed; without a commit, to the start of the partition."""
         async with self._moving:
             committed = await self.seek_to_committed()
-            starts = {TP(*tp): at for tp, at in committed.items() if at is not None and at >= 0}
+            # aiokafka does not seek to 0, and has -1 for no commit
+            starts = {TP(*tp): at for tp, at in committed.items() if at is not None and at > 0}
             fresh = [tp for tp in self.assignment() if not self._is_changelog_tp(tp) and tp not in starts]
             if fresh:
                 earliest = {TP(*tp): at for tp, at in (await self.earliest_offsets(*fresh)).items()}
@@ -85,20 +87,15 @@ class Consumer(driver.Consumer):
             return
         if self.should_stop:
             return
-        if not self.flow_active:
-            await self._go_back()
-            return
         for tp, record in self.scheduler.iterate(records):
             if not self.flow_active or (seeks, generation) != (self._seeks, self.app.consumer_generation_id):
                 return  # a seek has set, or a rebalance will set, the position anew
+            if tp not in self._progress and not self._is_changelog_tp(tp):
+                continue  # fetched before the seek that says where to begin
             if active is None or tp in active or tp in self._buffered_partitions:
+                if self._read_offset[tp] == 0 and record.offset > 1:
+                    await self._add_gap(tp, 1, record.offset)  # Faust sees no hole after offset 0
                 yield tp, self._to_message(tp, record)
-
-    async def _go_back(self) -> None:
-        try:
-            await self.perform_seek()
-        except Exception as error:  # noqa: BLE001  whatever it is: the rebalance under way seeks again
-            log.info("no seek while partitions move: %r", error)
 
     def ack(self, message: Message) -> bool:
         """Mark the message's offset as done; False if it was already."""
@@ -154,3 +151,16 @@ class App(faust.App):
 
     def _new_transport(self) -> TransportT:
         return Transport(self.conf.broker_consumer, self)
+
+
+class _Recovery(Recovery):
+    """Faust's recovery without its time limit: after it, Faust never recovers again and says nothing."""
+
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002  a rebalance or a stop ends it
+        await super()._wait(coro)
+
+
+def patient_recovery(app: faust.App) -> None:
+    """Give the app's tables a recovery that waits as long as the broker is away."""
+    tables: Any = app.tables
+    tables._recovery = _Recovery(app, tables, beacon=tables.beacon, loop=tables.loop)

@@ -83,6 +83,7 @@ class World:
             changelog_sent=lambda: future(self.changelog),
             send_request=request,
             send_dead_letter=letter,
+            still_ours=lambda event: True,
             may_go_on=lambda: None,
         )
 
