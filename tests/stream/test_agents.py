@@ -223,3 +223,16 @@ async def test_too_many_in_flight_make_the_agent_wait() -> None:
 
     assert waiting == 2
     assert len(world.changelog) == 5
+
+
+async def test_an_event_of_an_older_assignment_is_left_alone() -> None:
+    """Its partition may be another worker's by now: nothing is written, sent or acknowledged."""
+    world = World()
+    parts = world.parts()
+    parts.still_ours = lambda event: event.message.offset != 1
+    events = [click(0), click(1), click(2)]
+    await follow_events(FakeStream(events), parts)
+    await world.resolve()
+
+    assert [event.acked for event in events] == [True, False, True]
+    assert len(world.requests) == 2
