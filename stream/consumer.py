@@ -124,8 +124,9 @@ class Consumer(driver.Consumer):
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], *_: Any, **__: Any) -> bool:
         assigned = self.assignment()
-        # A seek while the commit is under way puts other objects in their place; these are then nobody's.
-        mine = {tp: self._progress[tp] for tp in offsets if tp in assigned}
+        # Since the offsets were taken a partition may have gone. A seek while the commit is under way puts
+        # other objects in the place of these, which are then nobody's.
+        mine = {tp: self._progress[tp] for tp in offsets if tp in assigned and tp in self._progress}
         if not mine or not await self._commit({tp: offsets[tp] for tp in mine}):
             return False  # it is tried again with the next one
         for tp, progress in mine.items():
