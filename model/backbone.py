@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.batch import valid_mask
 from model.config import FIRST_ITEM_ROW, PADDING_ROW, ModelConfig
 
 
@@ -140,6 +141,13 @@ def unit(x: Tensor) -> Tensor:
     """L2-normalise the last axis; a zero vector stays zero (clamp 1e-6, reference code)."""
     norm: Tensor = x.norm(dim=-1, keepdim=True)
     return x / norm.clamp_min(1e-6)
+
+
+def of_one_stream(x_BND: Tensor, lengths_B: Tensor) -> Encoded:
+    """What a network of one stream and without a mixture makes of its last layer's output."""
+    valid_BN1 = valid_mask(lengths_B, x_BND.shape[1])[:, :, None]
+    states_BNMd = (unit(x_BND) * valid_BN1)[:, :, None]
+    return Encoded(states_BNMd, *unrouted(states_BNMd))
 
 
 def unrouted(like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

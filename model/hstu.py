@@ -16,8 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.backbone import Adapt, Adaptable, Adapters, Encoded, unit, unrouted
-from model.batch import valid_mask
+from model.backbone import Adapt, Adaptable, Adapters, Encoded, of_one_stream
 from model.config import ModelConfig
 from model.fuxi import Relations, bucket_edges_ms, dropout, relations
 from model.sasrec import by_head, one_stream, placed
@@ -57,9 +56,7 @@ class HSTU(Adaptable):
             x_BND = adapters.enter(x_BND)
         for number, block in enumerate(self.blocks):
             x_BND = block(x_BND, seen, None if adapters is None else adapters.layer(number))
-        valid_BN1 = valid_mask(lengths_B, N)[:, :, None]
-        states_BNMd = (unit(x_BND) * valid_BN1)[:, :, None]
-        return Encoded(states_BNMd, *unrouted(states_BNMd))
+        return of_one_stream(x_BND, lengths_B)
 
 
 class HSTUBlock(nn.Module):

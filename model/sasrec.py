@@ -21,8 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.backbone import Adapt, Adaptable, Adapters, Backbone, Encoded, unit, unrouted
-from model.batch import valid_mask
+from model.backbone import Adapt, Adaptable, Adapters, Backbone, Encoded, of_one_stream
 from model.config import ModelConfig
 from model.fuxi import UNSEEN, dropout
 
@@ -58,9 +57,7 @@ class SASRec(Adaptable):
         unseen_NN = unseen(rows_BN.shape[1], rows_BN.device)
         for number, layer in enumerate(self.layers):
             x_BND = layer(x_BND, unseen_NN, None if adapters is None else adapters.layer(number))
-        valid_BN1 = valid_mask(lengths_B, rows_BN.shape[1])[:, :, None]
-        states_BNMd = (unit(x_BND) * valid_BN1)[:, :, None]
-        return Encoded(states_BNMd, *unrouted(states_BNMd))
+        return of_one_stream(x_BND, lengths_B)
 
 
 class Layer(nn.Module):

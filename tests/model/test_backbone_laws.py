@@ -69,7 +69,7 @@ def told(lengths: list[int], seed: int = 1) -> tuple[Tensor, Tensor, Tensor, Ten
     return rows_BN, times_BN, lengths_B, asked_BN
 
 
-def compare(one: Encoded, other: Encoded, config: ModelConfig) -> None:
+def assert_alike(one: Encoded, other: Encoded, config: ModelConfig) -> None:
     """States agree in every sequence whose experts rounding cannot change; almost all are such."""
     sure_B = torch.ones(len(one.states_BNMd), dtype=torch.bool)
     for encoded in (one, other):
@@ -140,7 +140,7 @@ def test_more_padding_changes_nothing(config: ModelConfig) -> None:
     wide = model.encode(*(torch.nn.functional.pad(part, (0, 5)) for part in (rows, times)), lengths,
                         torch.nn.functional.pad(asked, (0, 5)))  # fmt: skip
 
-    compare(short, cut(wide, 4, N), config)
+    assert_alike(short, cut(wide, 4, N), config)
     for sequence, length in enumerate(lengths.tolist()):
         assert wide.states_BNMd[sequence, length:].abs().max() == 0
 
@@ -158,7 +158,7 @@ def test_a_batch_is_its_sequences(config: ModelConfig) -> None:
             states_BNMd=together.states_BNMd[one, :length],
             logits_LBNME=together.logits_LBNME[:, one, :length],
         )
-        compare(alone, beside, config)
+        assert_alike(alone, beside, config)
 
 
 def test_the_order_of_a_batch_is_nothing(config: ModelConfig) -> None:
@@ -173,7 +173,7 @@ def test_the_order_of_a_batch_is_nothing(config: ModelConfig) -> None:
     again = straight._replace(
         states_BNMd=straight.states_BNMd[order], logits_LBNME=straight.logits_LBNME[:, order]
     )
-    compare(again, mixed, config)
+    assert_alike(again, mixed, config)
 
 
 @pytest.mark.parametrize("length", [0, 1, 24, 10_000])
