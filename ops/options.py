@@ -30,6 +30,15 @@ Bootstrap = Annotated[
         help="Broker to speak to; default: the one `hopstream broker` started.",
     ),
 ]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Looked in first for the data set.")
+]
+Download = Annotated[
+    bool,
+    typer.Option(
+        "--download/--no-download", help="Fetch a data set that is not on this machine from its publisher."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="The last line of standard output is one JSON object.")]
 ReadyFile = Annotated[
     Path | None,

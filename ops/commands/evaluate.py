@@ -48,12 +48,8 @@ def evaluate(
         ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Of each training run.")] = 1,
-    data_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Looked in first for the data set.")
-    ] = None,
-    download: Annotated[
-        bool, typer.Option(help="Fetch a data set that is not on this machine from its publisher.")
-    ] = True,
+    data_dir: options.DataDir = None,
+    download: options.Download = True,
     config: options.Config = None,
     as_json: options.Json = False,
 ) -> None:

@@ -46,9 +46,7 @@ def replay(
     clock: Annotated[
         str | None, typer.Option("--time-unit", metavar="s|ms", help="Unit of times in a CSV or TSV file.")
     ] = None,
-    download: Annotated[
-        bool, typer.Option(help="Fetch a data set that is not on this machine from its publisher.")
-    ] = True,
+    download: options.Download = True,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
     as_json: options.Json = False,

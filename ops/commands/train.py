@@ -52,15 +52,11 @@ def train(
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Then judge the frozen model on the events not trained on.")
     ] = False,
-    data_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Looked in first for the data set.")
-    ] = None,
+    data_dir: options.DataDir = None,
     models: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where versions are published; default: models.dir.")
     ] = None,
-    download: Annotated[
-        bool, typer.Option(help="Fetch a data set that is not on this machine from its publisher.")
-    ] = True,
+    download: options.Download = True,
     config: options.Config = None,
     as_json: options.Json = False,
 ) -> None:
