@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from model.encoding import HISTORY, Asked
 from model.popularity import Popularity
-from model.scorer import HISTORY, Asked, Scorer
+from model.scorer import Scorer
 from model.version import Version
 from stream.asking import Asking, Place, Ranking
 from stream.learning import Counts

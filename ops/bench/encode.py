@@ -20,9 +20,10 @@ from model.batch import Batch, padded
 from model.cache import PrefixCache
 from model.catalogue import Catalogue
 from model.config import FIRST_ITEM_ROW, ModelConfig
+from model.encoding import HISTORY, Asked, Decoded
 from model.mme import FuxiMME
 from model.ranking import Ranker
-from model.scorer import HISTORY, Asked, Decoded, Scorer
+from model.scorer import Scorer
 from model.slots import New
 from ops.bench.harness import Bar, Case, Report, Row, row, side_by_side
 from ops.bench.returning import Costs, replayed

@@ -19,9 +19,10 @@ import torch
 from model.batch import padded
 from model.catalogue import Catalogue
 from model.config import FIRST_ITEM_ROW, ModelConfig
+from model.encoding import HISTORY, Asked
 from model.experts import margins
 from model.mme import FuxiMME
-from model.scorer import HISTORY, Asked, Ranked, Scorer
+from model.scorer import Ranked, Scorer
 from stream.sessions import extend, fingerprint_of
 
 #: fp32 without TF32: devices differ in the order of sums only. Of scores, and of vectors' numbers.

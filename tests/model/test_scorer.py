@@ -16,10 +16,11 @@ from model.batch import padded
 from model.cache import slot_bytes
 from model.catalogue import Catalogue
 from model.config import ModelConfig
+from model.encoding import Asked, Decoded
 from model.errors import CatalogueMismatch
 from model.experts import margins
 from model.mme import FuxiMME
-from model.scorer import Asked, Decoded, Scorer
+from model.scorer import Scorer
 
 TOLERANCE = 1e-5
 #: Rounding may choose another expert below this margin; such sequences are counted, not compared.

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from model.config import ModelConfig
-from model.scorer import Asked, RankedBatch, Scorer
+from model.encoding import Asked
+from model.scorer import RankedBatch, Scorer
 from ops.bench import parity
 from ops.bench.parity import TOLERANCE, same
 
