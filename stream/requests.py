@@ -59,7 +59,7 @@ def build(
         fingerprints=tuple(fingerprints),
         themes=themes,
         routed_by=router.version,
-        hidden=_hidden(user),
+        hidden=hidden_items(user),
         sampled=sampled(cause.user, sample_share),
         forgotten=cause.forgets,
     )
@@ -71,7 +71,8 @@ def sampled(name: str, share: float) -> bool:
     return zlib.crc32(name.encode()) < share * 2**32
 
 
-def _hidden(user: User) -> tuple[str, ...]:
+def hidden_items(user: User) -> tuple[str, ...]:
+    """Items the user rejected lately, oldest first: no list shows them."""
     rejected = user.value.rejected
     if not rejected:
         return ()

@@ -18,8 +18,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from stream.errors import SettingsInvalid
 
 ENV_PREFIX = "HOPSTREAM_"
-#: Environment variables of ours that are not settings keys: where data lies, and which file to read.
-ENV_OTHERS = frozenset({"HOPSTREAM_DATA", "HOPSTREAM_CONFIG"})
+#: Environment variables of ours that are not settings keys: where data lies, which file to read, the server's
+#: secret (which `config show` must not print).
+ENV_OTHERS = frozenset({"HOPSTREAM_DATA", "HOPSTREAM_CONFIG", "HOPSTREAM_TOKEN"})
 
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -95,6 +96,27 @@ class ScorerSettings(_Section):
     )
 
 
+class ServerSettings(_Section):
+    host: str = Field("127.0.0.1", description="address to listen at; 0.0.0.0: all of them")
+    port: int = Field(8080, ge=0, le=65535, description="0 takes a free one")
+    token_file: Path | None = Field(
+        None, description="bearer token asked of whoever changes something; or $HOPSTREAM_TOKEN"
+    )
+    view_mb: int = Field(256, ge=1, description="newest lists and states kept in memory, half of it each")
+    max_items: int = Field(1_000_000, ge=1, description="items whose titles are kept in memory")
+    max_events: int = Field(1000, ge=1, le=100_000, description="events in one request")
+    max_body_kb: int = Field(1024, ge=1, description="bytes of one request")
+    requests_per_s: int = Field(5000, ge=1, description="of one client address, a second's worth at once")
+    timeout_ms: DurationMs = Field(10_000, ge=100, description="longest time for one answer")
+    wait_ms: DurationMs = Field(2000, ge=0, description="a list that knows min_offset is waited for so long")
+
+
+class RuleSettings(_Section):
+    hide: tuple[str, ...] = Field((), description="never shown: item:ID or category:NAME")
+    boost: tuple[str, ...] = Field((), description="added to scores: item:ID=0.1 or category:NAME=-0.1")
+    cap_per_category: int = Field(0, ge=0, description="items of one category in a list; 0: no cap")
+
+
 class ModelSettings(_Section):
     dir: Path = Field(Path(".hopstream/models"), description="published versions")
 
@@ -119,6 +141,8 @@ class Settings(_Section):
     history: HistorySettings = HistorySettings()
     worker: WorkerSettings = WorkerSettings()
     scorer: ScorerSettings = ScorerSettings()
+    server: ServerSettings = ServerSettings()
+    rules: RuleSettings = RuleSettings()
     models: ModelSettings = ModelSettings()
     broker: BrokerSettings = BrokerSettings()
     data: DataSettings = DataSettings()
