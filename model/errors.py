@@ -23,6 +23,10 @@ class VersionDamaged(ModelError):
     """A published version does not match its own manifest and is refused; publish it again."""
 
 
+class VersionWithdrawn(ModelError):
+    """This version was rolled back and never serves again; train a new one."""
+
+
 class CatalogueMismatch(ModelError):
     """These weights were trained for another catalogue; publish weights and catalogue together."""
 

@@ -124,12 +124,13 @@ def bootstrap(
     level: float = 0.9,
     draws: int = DRAWS,
     seed: int = 0,
+    min_users: int = MIN_USERS,
 ) -> Interval:
     """Percentile interval of the mean of ``values_E`` when users, not events, are redrawn with replacement.
 
     Events of one user stand or fall together, so event-wise errors would be several times too small. For a
-    paired difference hand in the differences. ``level`` 0.9 leaves 5 % on each side. Raises ValueError on
-    unequal lengths.
+    paired difference hand in the differences. ``level`` 0.9 leaves 5 % on each side; below ``min_users``
+    there is no interval. Raises ValueError on unequal lengths.
     """
     values = np.asarray(values_E, np.float64)
     _, codes = np.unique(np.asarray(users_E), return_inverse=True)
@@ -140,7 +141,7 @@ def bootstrap(
     users = len(counts_U)
     share = float(np.sort(counts_U)[-10:].sum() / counts_U.sum()) if users else 0.0
     mean = float(values.mean()) if users else 0.0
-    if users < MIN_USERS:
+    if users < min_users:
         return Interval(mean=mean, low=None, high=None, users=users, top_ten_share=share)
     means_W = _redrawn_means(sums_U, counts_U, draws, seed)
     low, high = np.quantile(means_W, [(1 - level) / 2, (1 + level) / 2])

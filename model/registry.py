@@ -3,8 +3,9 @@
 Knows: the directory of a version, how it appears at once, which one serves (`current.json`).
 Does not know: torch, Kafka, who reads.
 
-Publishing: 1 write everything beside, 2 rename, 3 replace `current.json`. If we die before 3, the registry
-says what it said before, and the next publication clears what was left behind. `.lock` is held for 2 and 3.
+Publishing: 1 write everything beside and read it back, 2 rename, 3 replace `current.json`. If we die before
+3, the registry says what it said before, and the next publication clears what was left behind. `.lock` is
+held for 2 and 3. A rollback is 3 alone. Removing: 1 rename out of sight, 2 delete, now or the next time.
 """
 
 from __future__ import annotations
@@ -18,16 +19,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from model import store
-from model.errors import VersionDamaged, VersionMissing
+from model.errors import ModelError, VersionDamaged, VersionMissing, VersionWithdrawn
+from model.lineage import anchor_of, removable, ways_back
 from model.themes import ThemeTable
 from model.version import Trained, Version, check_fit
 
 CURRENT = "current.json"
 BUILDING = ".building-"
+REMOVED = ".removed-"
 _NAME = re.compile(r"\d{6,}")
 
 
@@ -39,6 +43,7 @@ class Current:
     epoch: int  # grows with every publish and every rollback
     withdrawn: tuple[str, ...] = ()  # versions that were rolled back: their lists are hidden
     newest: str = ""  # the newest published version; directories beyond it were never announced
+    refused: tuple[str, ...] = ()  # sha256 of withdrawn weights: they are not published again
 
 
 class Registry:
@@ -78,6 +83,25 @@ class Registry:
         serves = current is not None and current.version == name
         return replace(version, epoch=current.epoch if current is not None and serves else 0)
 
+    def manifest(self, name: str) -> dict[str, Any]:
+        """Only what the manifest says. Raises VersionMissing, VersionDamaged."""
+        return store.read_manifest(self._published(name))
+
+    def last_good(self) -> str | None:
+        """Where a rollback without a name goes: the parent of what serves, else the newest older version that
+        is whole and was not withdrawn; None where there is none."""
+        current = self.current()
+        return None if current is None else self._last_good(current)
+
+    def anchor(self) -> str | None:
+        """The best version so far by the gate, in the line of what serves. Raises VersionDamaged."""
+        current = self.current()
+        if current is None:
+            return None
+        anchor = anchor_of(self.manifest(current.version))
+        gone = anchor in current.withdrawn or anchor not in self.list()
+        return current.version if gone else anchor
+
     def load_themes(self, name: str) -> ThemeTable:
         """Only the themes of a version and what they need; the same errors as `load`."""
         return store.read_themes(self._published(name))
@@ -85,7 +109,8 @@ class Registry:
     def publish(self, trained: Trained) -> Version:
         """Make ``trained`` the newest version and the one that serves; returns it as read back from disk.
 
-        Raises VersionDamaged or CatalogueMismatch, and publishes nothing, if its parts do not fit together.
+        Raises VersionDamaged or CatalogueMismatch, and publishes nothing, if its parts do not fit together or
+        did not reach the disk whole; VersionWithdrawn for weights that were rolled back.
         """
         check_fit(
             "the new version",
@@ -99,34 +124,99 @@ class Registry:
         with self._building() as building:
             digests = store.write(building, trained)  # 1, in parallel with other publishers
             with self._locked():
-                current = self.current()
+                current = self.current() or Current(version="", epoch=0, newest="0")
+                if digests[store.WEIGHTS] in current.refused:
+                    raise VersionWithdrawn("These are the weights of a withdrawn version.")
                 self._clear_unannounced(current)
-                name = f"{int(current.newest) + 1 if current else 1:06d}"
+                name = f"{int(current.newest) + 1:06d}"
                 store.write_manifest(building, trained, name, digests)
                 store.sync(building)
+                version = store.read(building, name)
                 building.rename(self._directory / name)  # 2
                 store.sync(self._directory)
-                self._announce(
-                    Current(
-                        version=name,
-                        epoch=current.epoch + 1 if current else 1,
-                        withdrawn=current.withdrawn if current else (),
-                        newest=name,
-                    )
-                )  # 3
-        return self.load(name)
+                self._announce(replace(current, version=name, epoch=current.epoch + 1, newest=name))  # 3
+        return replace(version, epoch=current.epoch + 1)
 
-    def rollback(self, to: str) -> Current:
-        """Let an earlier version serve again; the one that served is withdrawn. Raises VersionMissing."""
-        self._published(to)
+    def rollback(self, to: str | None = None, serving: str | None = None) -> Current:
+        """Let an earlier version serve again; the one that served is withdrawn for ever.
+
+        ``to``: default `last_good`. ``serving``: only if this one still serves. What comes back is read and
+        checked first. Raises VersionMissing where there is nothing to go back to, VersionWithdrawn,
+        VersionDamaged, CatalogueMismatch.
+        """
+        if to is not None:
+            self._published(to)
         with self._locked():
             current = self.current()
-            if current is None or current.version == to:
-                raise VersionMissing(f"Version {to} already serves; there is nothing to roll back to.")
-            withdrawn = {*current.withdrawn, current.version} - {to}
-            back = replace(current, version=to, epoch=current.epoch + 1, withdrawn=tuple(sorted(withdrawn)))
+            if current is None or (serving is not None and current.version != serving):
+                raise VersionMissing(f"{serving or 'Nothing'} does not serve; there is nothing to roll back.")
+            if to is None:
+                to = self._last_good(current)
+            if to is None:
+                raise VersionMissing(f"No good version is older than {current.version}, which serves.")
+            if to in current.withdrawn:
+                raise VersionWithdrawn(f"Version {to} cannot come back.")
+            if int(to) >= int(current.version):
+                already = "already serves" if to == current.version else f"is newer than {current.version}"
+                raise VersionMissing(f"Version {to} {already}; there is nothing to roll back to.")
+            store.read(self._directory / to)
+            back = replace(
+                current,
+                version=to,
+                epoch=current.epoch + 1,
+                withdrawn=tuple(sorted({*current.withdrawn, current.version}, key=int)),
+                refused=tuple(sorted({*current.refused, *self._weights_of(current.version)})),
+            )
             self._announce(back)
             return back
+
+    def prune(self, keep: int) -> Sequence[str]:
+        """Remove old versions, and return their names, oldest first.
+
+        What stays: the newest ``keep``, the one that serves, its parent and what a rollback would go back
+        to, the anchor, the twin. Raises ValueError for a ``keep`` below 1, VersionDamaged if what serves is.
+        """
+        if self.current() is None:
+            return []
+        with self._locked():
+            current = self.current()
+            assert current is not None  # a registry never loses its current version
+            self._clear_unannounced(current)
+            needed = {
+                current.version,
+                self._parent(current.version),
+                self._last_good(current),
+                self.anchor(),
+            }
+            names = removable(self.list(), keep, {name for name in needed if name})
+            for name in names:
+                (self._directory / name).rename(self._directory / f"{REMOVED}{name}")  # 1
+            store.sync(self._directory)
+            self._clear_removed()  # 2
+            return names
+
+    def _last_good(self, current: Current) -> str | None:
+        parent = self._parent(current.version)
+        for name in ways_back(current.version, parent, self.list(), current.withdrawn):
+            try:
+                store.read(self._directory / name)
+            except ModelError:
+                continue  # damaged: not good
+            return name
+        return None
+
+    def _parent(self, name: str) -> str | None:
+        try:
+            parent: str | None = self.manifest(name)["parent"]
+        except VersionDamaged:
+            return None  # the way back must stay open
+        return parent
+
+    def _weights_of(self, name: str) -> Sequence[str]:
+        try:
+            return [self.manifest(name)["files"][store.WEIGHTS]]
+        except VersionDamaged:
+            return []
 
     def _published(self, name: str) -> Path:
         if not _NAME.fullmatch(name) or name not in self.list():
@@ -151,15 +241,19 @@ class Registry:
         os.replace(file.name, self._directory / CURRENT)
         store.sync(self._directory)
 
-    def _clear_unannounced(self, current: Current | None) -> None:
+    def _clear_unannounced(self, current: Current) -> None:
         """Remove what a publisher that died left behind; called under the lock."""
-        newest = int(current.newest) if current else 0
         for name in self._numbered():
-            if int(name) > newest:
+            if int(name) > int(current.newest):
                 shutil.rmtree(self._directory / name)
+        self._clear_removed()
         for path in self._directory.glob(f"{BUILDING}*"):
             if _abandoned(path):
                 shutil.rmtree(path)
+
+    def _clear_removed(self) -> None:
+        for path in self._directory.glob(f"{REMOVED}*"):
+            shutil.rmtree(path)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -73,7 +73,8 @@ def write_manifest(directory: Path, trained: Trained, version: str, digests: dic
         "data_digest": trained.data_digest,
         "seed": trained.train_config.seed,
         "metrics": trained.metrics,
-        "gate": None,
+        "gate": trained.gate,
+        "offsets": trained.offsets.to_json() if trained.offsets else None,
         "code": code_version(),
         "files": digests,
     }
@@ -97,9 +98,12 @@ def sync(directory: Path) -> None:
             os.close(descriptor)
 
 
-def read(directory: Path) -> Version:
-    """Read and check a version; its epoch is 0. Raises VersionDamaged, CatalogueMismatch."""
-    manifest = read_manifest(directory)
+def read(directory: Path, name: str | None = None) -> Version:
+    """Read and check a version; its epoch is 0. Raises VersionDamaged, CatalogueMismatch.
+
+    ``name``: where it differs from the directory's, as before a publication.
+    """
+    manifest = read_manifest(directory, name)
     _check_files(directory, manifest, FILES)
     catalogue = _read_catalogue(directory, manifest)
     weights, trained_for = _read_weights(directory)
@@ -113,7 +117,7 @@ def read(directory: Path) -> Version:
         popularity = np.load(directory / POPULARITY)
     check_fit(directory.name, config, catalogue, weights, index, popularity)
     return Version(
-        name=directory.name,
+        name=name or directory.name,
         epoch=0,
         manifest=manifest,
         config=config,
@@ -133,13 +137,13 @@ def read_themes(directory: Path) -> ThemeTable:
     return _read_themes(directory, _read_catalogue(directory, manifest))
 
 
-def read_manifest(directory: Path) -> dict[str, Any]:
+def read_manifest(directory: Path, name: str | None = None) -> dict[str, Any]:
     """Raises VersionDamaged unless the manifest is, byte for byte, what its own digest says."""
     with _refusing(directory, MANIFEST):
         raw = (directory / MANIFEST).read_bytes()
         manifest: dict[str, Any] = json.loads(raw)
         same = _canonical({key: value for key, value in manifest.items() if key != "digest"}) == raw
-    if not same or manifest["version"] != directory.name:
+    if not same or manifest["version"] != (name or directory.name):
         raise VersionDamaged(f"{directory.name}/{MANIFEST} is not the one that was published.")
     if manifest["format"] != FORMAT:
         raise VersionDamaged(

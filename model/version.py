@@ -23,6 +23,31 @@ Weights = dict[str, npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Offsets:
+    """Which events made a version and which ones judged it, by partition; inclusive.
+
+    Raises ValueError where an event did both: a version is never judged by what it was trained on.
+    """
+
+    trained_through: dict[int, int]  # the newest event that was read for training
+    judged_by: dict[int, tuple[int, int]] = field(default_factory=dict)  # first and last event of the slice
+
+    def __post_init__(self) -> None:
+        for partition, (first, _) in self.judged_by.items():
+            if first <= self.trained_through.get(partition, -1):
+                raise ValueError(
+                    f"partition {partition}: judged from offset {first}, but trained through "
+                    f"{self.trained_through[partition]}"
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "trained_through": {str(partition): last for partition, last in self.trained_through.items()},
+            "judged_by": {str(partition): list(span) for partition, span in self.judged_by.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
     """Everything a publication needs."""
 
@@ -38,6 +63,8 @@ class Trained:
     num_events: int  # trained on
     data_digest: str  # sequences.data_digest of them
     parent: str | None = None  # version it was trained on from
+    gate: dict[str, Any] | None = None  # gate.Decision.to_json; None where no gate was asked
+    offsets: Offsets | None = None  # of the events topic; None for a training from a file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
