@@ -4,15 +4,18 @@ Knows: when to validate, to stop and to write a checkpoint, what progress to tel
 Does not know: any one network, how a step is made (model/run.py), what becomes of the weights.
 """
 
-# B = questions of a batch, D = M * d
+# B = questions of a batch, M = streams, d = their width, D = M * d
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from model.backbone import Backbone, last
 from model.batch import padded
@@ -135,21 +138,30 @@ def validate(model: Backbone, questions: HeldOut) -> dict[str, float]:
 
     With query_time "next" a question is asked at the time of its target.
     """
-    model.eval()
     index_ID = model.item_index().detach()
-    max_events = min(VALIDATION_EVENTS, model.config.max_events)
-    order = np.argsort([len(rows) for rows, _ in questions.sequences], kind="stable")
     ranks: list[np.ndarray] = []
-    for start in range(0, len(order), VALIDATION_BATCH):
-        chosen = order[start : start + VALIDATION_BATCH]
-        batch = padded([questions.sequences[place] for place in chosen], max_events).to(index_ID.device)
-        asked_BN = None
-        if model.config.query_time == "next":
-            asked_BN = padded([questions.asked(place) for place in chosen], max_events).times_BN
-            asked_BN = asked_BN.to(index_ID.device)
+    for chosen, states_BMd in asked_states(model, questions):
         with torch.inference_mode():
-            encoded = model.encode(batch.rows_BN, batch.times_BN, batch.lengths_B, asked_BN)
-            vectors_BD = model.vectors(last(encoded.states_BNMd, batch.lengths_B))
+            vectors_BD = model.vectors(states_BMd)
         seen = [questions.seen[place] for place in chosen]
         ranks.append(target_ranks(vectors_BD, index_ID, questions.targets[chosen] - FIRST_ITEM_ROW, seen))
     return summary(np.concatenate(ranks) if ranks else np.zeros(0))
+
+
+def asked_states(model: Backbone, questions: HeldOut) -> Iterator[tuple[npt.NDArray[np.int64], Tensor]]:
+    """Places (B,) of some questions and their states (B, M, d), shortest histories first; every question
+    once. The network is left in evaluation mode."""
+    model.eval()
+    device = model.items.device
+    max_events = min(VALIDATION_EVENTS, model.config.max_events)
+    order = np.argsort([len(rows) for rows, _ in questions.sequences], kind="stable")
+    for start in range(0, len(order), VALIDATION_BATCH):
+        chosen = order[start : start + VALIDATION_BATCH]
+        batch = padded([questions.sequences[place] for place in chosen], max_events).to(device)
+        asked_BN = None
+        if model.config.query_time == "next":
+            asked_BN = padded([questions.asked(place) for place in chosen], max_events).times_BN.to(device)
+        with torch.inference_mode():
+            encoded = model.encode(batch.rows_BN, batch.times_BN, batch.lengths_B, asked_BN)
+            states_BMd = last(encoded.states_BNMd, batch.lengths_B)
+        yield chosen, states_BMd

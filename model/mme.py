@@ -13,6 +13,7 @@ stream embedding are our construction.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +35,7 @@ class FuxiMME(Adaptable):
         self.register_buffer("edges_ms", bucket_edges_ms(config.buckets), persistent=False)
         self.edges_ms: Tensor
         if config.facet_gate:
-            self.facets_DM = nn.Parameter(torch.zeros(config.dim, config.streams))
-            self.facets_M = nn.Parameter(torch.zeros(config.streams))
+            self.open_gate()
         initialise(self)
 
     @property
@@ -90,6 +90,18 @@ class FuxiMME(Adaptable):
         if not self.config.facet_gate:
             return states.new_full(states.shape[:-1], 1 / states.shape[-2])
         return (states.flatten(-2) @ self.facets_DM + self.facets_M).softmax(dim=-1)
+
+    def open_gate(self) -> None:
+        """From here on streams are weighted by context; the weights start even."""
+        config, like = self.config, self.items
+        self.config = replace(config, facet_gate=True)
+        self.facets_DM = nn.Parameter(like.new_zeros(config.dim, config.streams))
+        self.facets_M = nn.Parameter(like.new_zeros(config.streams))
+
+    def close_gate(self) -> None:
+        """Streams count alike again, and what the gate learned is gone."""
+        self.config = replace(self.config, facet_gate=False)
+        del self.facets_DM, self.facets_M
 
     def vectors(self, states: Tensor) -> Tensor:
         """(..., D) user vectors of states (..., M, d): streams side by side, each times its weight."""

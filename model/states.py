@@ -7,7 +7,7 @@ every question asked along it. A window holds the newest 200 to 264 events, as a
 network with a shorter max_events reads no more than that.
 """
 
-# n = events of all histories, T = needed states of a batch, D = M * d
+# n = events of all histories, T = needed states of a batch, M = streams, d = their width, D = M * d
 
 from __future__ import annotations
 
@@ -43,10 +43,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """User vectors of a batch, each with the event it comes after."""
+    """States of a batch and their user vectors, each with the event it comes after."""
 
     after_T: IntArray  # into Histories.rows
-    vectors_TD: Tensor  # on the network's device
+    states_TMd: Tensor  # on the network's device
+    vectors_TD: Tensor
 
 
 def states_before(events: Histories, asked_n: Mask) -> Mask:
@@ -112,4 +113,4 @@ def states(model: Backbone, events: Histories, needed_n: Mask) -> Iterator[State
                 inputs.rows_BN, inputs.times_BN, inputs.lengths_B, asked.times_BN.to(model.items.device)
             )
             chosen = encoded.states_BNMd[torch.from_numpy(line_T), torch.from_numpy(after_T - begins[line_T])]
-            yield States(after_T, model.vectors(chosen))
+            yield States(after_T, chosen, model.vectors(chosen))
