@@ -190,14 +190,12 @@ def _verdict(serving: Against, anchor: Against | None, slices: int) -> tuple[Ver
     if near and (anchor is None or anchor.worst_low > -ANCHOR_MARGIN):
         return Verdict.PUBLISH, f"not worse than {serving.version} by {MARGIN:.0%}: {_both(serving)}"
     if anchor is not None and near:
-        open_ = (
-            f"may be worse than the best so far, {anchor.version}, by {ANCHOR_MARGIN:.0%}: {_both(anchor)}"
-        )
+        doubt = f"{anchor.version}, the best so far, by {ANCHOR_MARGIN:.0%}: {_both(anchor)}"
     else:
-        open_ = f"may be worse than {serving.version} by {MARGIN:.0%}: {_both(serving)}"
+        doubt = f"{serving.version} by {MARGIN:.0%}: {_both(serving)}"
     if slices >= MAX_SLICES:
-        return Verdict.REJECT, f"{open_}, after {slices} slices"
-    return Verdict.KEEP, open_
+        return Verdict.REJECT, f"may be worse than {doubt}; {slices} slices did not tell"
+    return Verdict.KEEP, f"may be worse than {doubt}"
 
 
 def _better(against: Against) -> bool:

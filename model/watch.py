@@ -69,7 +69,8 @@ class Watch:
         """
         if self.outcome is not Outcome.WATCHING:
             return None
-        alone, fused = (full_ndcg(new) - full_ndcg(previous)).tolist()
+        gains = full_ndcg([*new, *previous])
+        alone, fused = (gains[:2] - gains[2:]).tolist()
         self._users.append(user)
         self._alone.append(alone)
         self._fused.append(fused)
