@@ -11,7 +11,7 @@ of the matrix products that one request without a cache makes, 2 m n k each, as 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,17 +24,21 @@ from model.config import FIRST_ITEM_ROW
 from model.metrics import Interval, bootstrap, full_ndcg, ndcg_at, recall_at, summary
 from model.mos import MoS, MoSConfig
 from model.mos_losses import MoSTrainConfig
-from model.mos_ranks import cuts_before, ranks_at
-from model.mos_reading import Reader
-from model.mos_sequences import Rules, Sessions
+from model.mos_ranks import aware_states, cuts_before, ranks_at
+from model.mos_reading import Reader, Routed
+from model.mos_sequences import Rules, Sessions, by_theme
 from model.mos_train import MoSEpoch, fit_mos
+from model.prototypes import NO_THEME
 from model.sequences import Histories
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
-#: The variants in the order in which they are made; "tokens" costs what "+theme" costs, so it is the last.
+#: Variants with a training of their own, in the order in which they are made; "tokens" costs what "+theme"
+#: costs, so it is the last.
 VARIANTS = ("global", "+local", "+theme", "random themes", "tokens")
+#: "+theme" asked once more: every candidate is scored by the vector that also reads the candidate's theme.
+AWARE = "+theme, aware"
 #: Requests whose cost is measured.
 MEASURED = 20
 
@@ -57,11 +61,37 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What all variants have in common."""
+
+    backbone: Adaptable
+    learned: Past  # both hold rows of the network's catalogue
+    judged: Past
+    asked_n: npt.NDArray[np.bool_]  # (n,) which events of ``judged`` are ranked; users' first ones are not
+    rules: Rules
+    config: MoSConfig
+    train: MoSTrainConfig
+    filter_seen: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
+    """One variant, trained, over the histories that it is judged on."""
+
+    reader: Reader
+    curve: list[MoSEpoch]
+    cuts_T: IntArray  # right before the judged events, ascending
+
+    @property
+    def mos(self) -> MoS:
+        return self.reader.mos
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
     """How one variant did."""
 
-    mos: MoS
-    curve: list[MoSEpoch]
+    variant: Variant
     ranks_T: FloatArray
     figures: dict[str, float]  # metrics.summary
     cost: Cost
@@ -71,7 +101,7 @@ class Variant:
 class Comparison:
     """All variants on the same T events."""
 
-    variants: dict[str, Variant]
+    variants: dict[str, Judged]
     users_T: IntArray
 
     def difference(self, one: str, other: str, statistic: str = "ndcg") -> Interval:
@@ -81,40 +111,51 @@ class Comparison:
         return bootstrap(values[0] - values[1], self.users_T)
 
 
-def compare(
-    backbone: Adaptable,
-    learned: Past,
-    judged: Past,
-    asked_n: npt.NDArray[np.bool_],
-    rules: Rules,
-    config: MoSConfig,
-    train: MoSTrainConfig,
-    *,
-    variants: Sequence[str] = VARIANTS,
-    filter_seen: bool = True,
-) -> Comparison:
-    """Train each variant on ``learned`` and rank the events of ``judged`` that ``asked_n`` (n,) marks.
+def compare(trial: Trial, *, variants: Sequence[str] = VARIANTS) -> Comparison:
+    """Train each variant and rank what is asked.
 
-    Both hold rows of the network's catalogue. Users' first events are not judged. Raises KeyError for an
-    unknown variant, and for "tokens" before "global" and "+theme", whose costs decide its size.
+    Raises KeyError for an unknown variant, and for "tokens" before "global" and "+theme", whose costs decide
+    its size.
     """
-    found: dict[str, Variant] = {}
-    cuts_T = np.zeros(0, np.int64)
+    found: dict[str, Judged] = {}
+    users_T = np.zeros(0, np.int64)
     for name in variants:
-        shaped = _shaped(name, config, backbone, found)
-        mos, curve = fit_mos(backbone, learned.events, learned.sessions, rules, shaped, train)
-        reader = Reader(backbone, mos, judged.events, judged.sessions, rules, train.seed)
-        cuts_T = cuts_before(reader, asked_n)
-        ranks_T = ranks_at(reader, cuts_T, filter_seen=filter_seen)
-        found[name] = Variant(
-            mos=mos, curve=curve, ranks_T=ranks_T, figures=summary(ranks_T), cost=cost(reader, cuts_T)
-        )
-    users_T = np.searchsorted(judged.events.starts, cuts_T, side="right") - 1
+        variant = trained(trial, name, {known: one.cost for known, one in found.items()})
+        found[name] = judged(trial, variant)
+        users_T = np.searchsorted(trial.judged.events.starts, variant.cuts_T, side="right") - 1
     return Comparison(variants=found, users_T=users_T)
 
 
-def cost(reader: Reader, cuts_T: IntArray) -> Cost:
-    """Mean over up to MEASURED cuts spread over ``cuts_T``, one request at a time."""
+def trained(trial: Trial, name: str, costs: Mapping[str, Cost]) -> Variant:
+    """Learn the variant of this name; ``costs`` of "global" and "+theme" are needed for "tokens".
+
+    Raises KeyError for another name, and where a cost is missing.
+    """
+    shaped = _shaped(name, trial, costs)
+    mos, curve = fit_mos(
+        trial.backbone, trial.learned.events, trial.learned.sessions, trial.rules, shaped, trial.train
+    )
+    past = trial.judged
+    reader = Reader(trial.backbone, mos, past.events, past.sessions, trial.rules, trial.train.seed)
+    return Variant(reader=reader, curve=curve, cuts_T=cuts_before(reader, trial.asked_n))
+
+
+def judged(trial: Trial, variant: Variant, *, aware: bool = False) -> Judged:
+    """Ranks and costs; ``aware``: candidates are scored by their own theme too."""
+    ranks_T = ranks_at(variant.reader, variant.cuts_T, filter_seen=trial.filter_seen, aware=aware)
+    return Judged(
+        variant=variant,
+        ranks_T=ranks_T,
+        figures=summary(ranks_T),
+        cost=cost(variant.reader, variant.cuts_T, aware=aware),
+    )
+
+
+def cost(reader: Reader, cuts_T: IntArray, *, aware: bool = False) -> Cost:
+    """Mean over up to MEASURED cuts spread over ``cuts_T``, one request at a time.
+
+    ``aware``: with a vector per theme; an item meets one of them, so ranking costs the same.
+    """
     chosen = cuts_T[np.unique(np.linspace(0, len(cuts_T) - 1, MEASURED).astype(np.int64))]
     flops, times_s, lengths = [], [], []
     items, dim = len(reader.backbone.items) - FIRST_ITEM_ROW, reader.backbone.config.dim
@@ -124,21 +165,35 @@ def cost(reader: Reader, cuts_T: IntArray) -> Cost:
             routed = reader.route(user)  # not counted: a worker adds a line of its table per event
             at = np.array([cut])
             with FlopCounterMode(display=False) as counter:
-                views = reader.read(routed, at)
+                lengths.append(_read(reader, routed, at, aware))
             flops.append(counter.get_total_flops() + 2 * items * dim)
             started_s = time.perf_counter()
-            reader.read(routed, at)
+            _read(reader, routed, at, aware)
             times_s.append(time.perf_counter() - started_s)
-            lengths.append(views.lengths_TS[0].tolist())
     return Cost(
         flops=float(np.mean(flops)),
         ms=1e3 * float(np.median(times_s)),
-        events=float(np.sum(lengths, axis=1).mean()),
+        events=float(np.mean(lengths)),
     )
 
 
-def _shaped(name: str, config: MoSConfig, backbone: Adaptable, found: dict[str, Variant]) -> MoSConfig:
+def _read(reader: Reader, routed: Routed, cut_1: IntArray, aware: bool) -> int:
+    """Make the vectors of one request; the events of all the sequences that it read."""
+    views = reader.read(routed, cut_1)
+    num = int(views.lengths_TS.sum())
+    if aware:
+        aware_states(reader, routed, views, cut_1)
+        leading = reader.chosen(routed, cut_1).themes_T2[0, 0]
+        others = [theme for theme in range(reader.mos.config.num_themes) if theme != leading]
+        themes_1J = np.array([[leading, *others]]) if leading != NO_THEME else np.array([[NO_THEME]])
+        found = by_theme(reader.sessions, reader.rules, cut_1, routed.theme_S, themes_1J)
+        num += int((found.position_TJ[:, 1:] + 1).sum())
+    return num
+
+
+def _shaped(name: str, trial: Trial, costs: Mapping[str, Cost]) -> MoSConfig:
     """The configuration that a name stands for."""
+    config = trial.config
     fields = {
         "global": replace(config, kinds=("global",)),
         "+local": replace(config, kinds=("global", "local")),
@@ -147,7 +202,7 @@ def _shaped(name: str, config: MoSConfig, backbone: Adaptable, found: dict[str, 
         "tokens": replace(config, kinds=("global",), routing="tokens"),
     }
     if name == "tokens":
-        rank = _equal_rank(found["global"].cost, found["+theme"].cost, backbone, config)
+        rank = _equal_rank(costs["global"], costs["+theme"], trial.backbone, config)
         return replace(fields[name], token_rank=rank)
     return fields[name]
 

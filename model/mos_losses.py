@@ -31,6 +31,7 @@ class MoSTrainConfig:
 
     seed: int = 0
     max_epochs: int = 5
+    patience: int = 5  # epochs without a better validation figure that end it
     lr: float = 1e-3
     cuts: int = 256  # of a step, about
     negatives: int = 512  # shared by a step; all items are ranked where there are no more

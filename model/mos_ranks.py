@@ -1,9 +1,10 @@
-"""Where the next event's item ranks at any moment, by MoS: candidate-free or candidate-aware.
+"""Where the next event's item ranks by MoS at any moment, what given items score: candidate-free or aware.
 
 Knows: cuts, their targets, the whole catalogue. Does not know: training, which cuts matter, variants.
 """
 
-# T = cuts, I = items, K = themes, M = streams, d = stream width, D = M * d, J = themes read at a cut
+# T = cuts, E = questions about one item, I = items, K = themes, M = streams, d = stream width, D = M * d
+# J = themes read at a cut
 
 from __future__ import annotations
 
@@ -52,6 +53,30 @@ def ranks_at(
     return np.concatenate(ranks) if ranks else np.zeros(0)
 
 
+def scores_at(reader: Reader, after_E: IntArray, lines_E: IntArray, *, aware: bool = False) -> FloatArray:
+    """(E,) score of each line of the index right after an event, its place in the histories; NaN where either
+    is -1; ``aware`` as in ranks_at."""
+    reader.mos.eval()
+    scores_E = np.full(len(after_E), np.nan)
+    able = np.flatnonzero((after_E >= 0) & (lines_E >= 0))
+    able = able[np.argsort(after_E[able], kind="stable")]
+    with torch.inference_mode():
+        index_ID = reader.backbone.item_index()
+        theme_I = _themes_of_items(reader)
+        for users, some_T in _by_users(reader, np.unique(after_E[able])):
+            routed = reader.route(users)
+            views = reader.read(routed, some_T)
+            made = aware_states(reader, routed, views, some_T) if aware else [views.fused.states_TMd]
+            vectors_TKD = torch.stack([reader.backbone.vectors(states_TMd) for states_TMd in made], dim=1)
+            first, stop = np.searchsorted(after_E[able], [some_T[0], some_T[-1] + 1])
+            mine = able[first:stop]
+            at = torch.from_numpy(np.searchsorted(some_T, after_E[mine]))
+            lines = torch.from_numpy(lines_E[mine])
+            vectors_eD = vectors_TKD[at, theme_I[lines]] if aware else vectors_TKD[at, 0]
+            scores_E[mine] = (vectors_eD * index_ID[lines]).sum(1).cpu().numpy()
+    return scores_E
+
+
 def cuts_before(reader: Reader, asked_n: npt.NDArray[np.bool_]) -> IntArray:
     """Cuts right before the asked events (n,), but users' first ones; ascending."""
     asked = asked_n.copy()
@@ -83,8 +108,7 @@ def _aware_ranks(
     """Each item is scored by the user vector for its own theme: the line of K vectors side by side, of which
     an item's long line meets one."""
     num_themes, dim = reader.mos.config.num_themes, index_ID.shape[1]
-    unit_ID = reader.unit_RD[FIRST_ITEM_ROW:]
-    theme_I = reader.mos.router(unit_ID).argmax(dim=1)
+    theme_I = _themes_of_items(reader)
     vectors = [
         reader.backbone.vectors(states_TMd) for states_TMd in aware_states(reader, routed, views, cuts_T)
     ]
@@ -92,6 +116,12 @@ def _aware_ranks(
     long_IX = torch.zeros(len(index_ID), num_themes, dim, device=index_ID.device)
     long_IX[torch.arange(len(index_ID)), theme_I] = index_ID
     return target_ranks(long_TX, long_IX.flatten(1), targets_T, seen)
+
+
+def _themes_of_items(reader: Reader) -> Tensor:
+    """(I,) the theme of an item by itself: its largest logit."""
+    theme_I: Tensor = reader.mos.router(reader.unit_RD[FIRST_ITEM_ROW:]).argmax(dim=1)
+    return theme_I
 
 
 def aware_states(reader: Reader, routed: Routed, views: Views, cuts_T: IntArray) -> list[Tensor]:

@@ -159,10 +159,17 @@ def _epochs(run: _Run, asked: IntArray) -> list[MoSEpoch]:
         )
         if ndcg > best[0] or not len(asked):
             best = (ndcg, {name: value.clone() for name, value in mos.state_dict().items()})
-        if train.budget_s is not None and seconds > train.budget_s:
+        over = train.budget_s is not None and seconds > train.budget_s
+        if over or (len(asked) and _stale(curve) >= train.patience):
             break
     mos.load_state_dict(best[1])
     return curve
+
+
+def _stale(curve: list[MoSEpoch]) -> int:
+    """Epochs since the best one."""
+    figures = [epoch.full_ndcg for epoch in curve]
+    return len(figures) - 1 - figures.index(max(figures))
 
 
 def _pieces(run: _Run) -> Iterator[IntArray]:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 
 from model.backbone import Backbone
+from model.catalogue import Catalogue
 from model.columns import EventColumns
 from model.config import FIRST_ITEM_ROW
 from model.errors import NotEnoughData
@@ -151,14 +152,10 @@ def impression_scores(model: Backbone, stage: Stage, shown: EventColumns, before
     ``shown``: impressions, clicked or not, under the vocabularies of the stage's columns. ``before_E``: how
     many of the columns' events came before each.
     """
-    events, catalogue = stage.events, stage.catalogue
-    lines_I = np.full(len(shown.items), -1)
-    for code in np.unique(shown.item).tolist():
-        if shown.items[code] in catalogue:
-            lines_I[code] = catalogue.row(shown.items[code]) - FIRST_ITEM_ROW
-    after_E = _newest_before(events, shown.user, before_E)
+    events = stage.events
+    after_E, lines_E = candidates(events, stage.catalogue, shown, before_E)
     scores_E = np.full(len(shown), np.nan)
-    able = np.flatnonzero((after_E >= 0) & (lines_I[shown.item] >= 0))
+    able = np.flatnonzero((after_E >= 0) & (lines_E >= 0))
     able = able[np.argsort(after_E[able], kind="stable")]
     needed_n = np.zeros(len(events.rows), bool)
     needed_n[after_E[able]] = True
@@ -170,9 +167,21 @@ def impression_scores(model: Backbone, stage: Stage, shown: EventColumns, before
         which = np.repeat(order, right - left)
         asked = np.concatenate([able[start:stop] for start, stop in zip(left, right, strict=True)])
         vectors_TD = found.vectors_TD[torch.from_numpy(which)]
-        items_TD = index_ID[torch.from_numpy(lines_I[shown.item[asked]])]
+        items_TD = index_ID[torch.from_numpy(lines_E[asked])]
         scores_E[asked] = (vectors_TD * items_TD).sum(1).cpu().numpy()
     return scores_E
+
+
+def candidates(
+    events: Histories, catalogue: Catalogue, shown: EventColumns, before_E: IntArray
+) -> tuple[IntArray, IntArray]:
+    """What each impression (E,) asks: (place of its user's newest event before it, line of its item in the
+    index), -1 where there is none."""
+    lines_I = np.full(len(shown.items), -1)
+    for code in np.unique(shown.item).tolist():
+        if shown.items[code] in catalogue:
+            lines_I[code] = catalogue.row(shown.items[code]) - FIRST_ITEM_ROW
+    return _newest_before(events, shown.user, before_E), lines_I[shown.item]
 
 
 def _newest_before(events: Histories, user_E: npt.NDArray[np.int32], before_E: IntArray) -> IntArray:

@@ -30,6 +30,11 @@ THEMES_PER_USER = 3
 STAY = 0.3
 #: Share of items that exist from the start; the others appear one by one.
 OLD_ITEMS = 0.7
+#: Tastes that a theme's items fall into, and the share of a user's events that follow the user's own one.
+TASTES = 8
+LOYAL = 0.75
+#: Of an event that follows popularity alone.
+ANY = -1
 #: Popularity inside a theme falls with rank ** -SKEW, and every item's log popularity walks this far in all.
 SKEW = 1.0
 DRIFT = 1.5
@@ -46,6 +51,8 @@ class World:
 
     dataset: Dataset
     item_theme: Ints  # (items,) theme of each item code
+    item_taste: Ints  # (items,) taste inside its theme
+    user_taste: Ints  # (users, themes) the taste that a user has in each theme
     item_born_ms: Ints  # (items,) time before which an item is in no event
     session_theme: Ints  # (S,)
     session_user: Ints  # (S,) user codes
@@ -81,7 +88,10 @@ def simulate(
     item_theme = rng.permutation(np.arange(items) % themes)
     end_ms = int(times_ms[-1]) + 1
     born = _births(rng, item_theme, themes)
-    chosen = _choices(rng, item_theme, born, theme[session], times_ms, end_ms)
+    item_taste = _dealt(rng, item_theme, themes)
+    user_taste = rng.integers(0, TASTES, size=(users, themes))
+    wanted = np.where(rng.random(events) < LOYAL, user_taste[who[session], theme[session]], ANY)
+    chosen = _choices(rng, item_theme, item_taste, born, theme[session], wanted, times_ms, end_ms)
     born_ms = np.where(born == 0, FIRST_MS, FIRST_MS + (end_ms - FIRST_MS) * born // SLICES)
     table = EventTable(
         users=[f"user-{number}" for number in range(users)],
@@ -104,6 +114,8 @@ def simulate(
     return World(
         dataset=dataset,
         item_theme=item_theme,
+        item_taste=item_taste,
+        user_taste=user_taste,
         item_born_ms=born_ms,
         session_theme=theme[by_start],
         session_user=who[by_start].astype(np.int64),
@@ -188,10 +200,27 @@ def _births(rng: np.random.Generator, item_theme: Ints, themes: int) -> Ints:
     return born
 
 
+def _dealt(rng: np.random.Generator, item_theme: Ints, themes: int) -> Ints:
+    """(items,) taste of each item: a theme's items are dealt over the tastes in random order."""
+    taste = np.zeros(len(item_theme), dtype=np.int64)
+    for theme in range(themes):
+        mine = np.flatnonzero(item_theme == theme)
+        taste[mine] = rng.permutation(np.arange(len(mine)) % TASTES)
+    return taste
+
+
 def _choices(
-    rng: np.random.Generator, item_theme: Ints, born: Ints, theme: Ints, times_ms: Ints, end_ms: int
+    rng: np.random.Generator,
+    item_theme: Ints,
+    item_taste: Ints,
+    born: Ints,
+    theme: Ints,
+    taste: Ints,
+    times_ms: Ints,
+    end_ms: int,
 ) -> Ints:
-    """(n,) item of each event: by popularity among the items of its theme that exist in its slice."""
+    """(n,) item of each event: by popularity among the items of its theme and taste that exist in its slice,
+    of its theme alone where the taste is ANY or has none yet."""
     span_ms = end_ms - FIRST_MS
     part = (times_ms - FIRST_MS) * SLICES // span_ms
     chosen = np.zeros(len(times_ms), dtype=np.int64)
@@ -200,8 +229,11 @@ def _choices(
         walk = -SKEW * np.log(1 + rng.permutation(len(mine)))
         for step in range(SLICES):
             walk = walk + rng.normal(0, DRIFT / np.sqrt(SLICES), size=len(mine))
-            wanted = np.flatnonzero((theme == one) & (part == step))
             weights = np.where(born[mine] <= step, np.exp(walk), 0.0)
-            if len(wanted):
-                chosen[wanted] = mine[rng.choice(len(mine), size=len(wanted), p=weights / weights.sum())]
+            here = np.flatnonzero((theme == one) & (part == step))
+            for group in np.unique(taste[here]).tolist():
+                wanted = here[taste[here] == group]
+                own = np.where(item_taste[mine] == group, weights, 0.0)
+                own = own if own.any() else weights
+                chosen[wanted] = mine[rng.choice(len(mine), size=len(wanted), p=own / own.sum())]
     return chosen

@@ -10,20 +10,29 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ops import options
 from ops.evaluation.choices import Protocol, Seen
 
+if TYPE_CHECKING:
+    from model.stages import Stage
+    from ops.evaluation.records import Run
+    from ops.evaluation.running import Table
+    from ops.simulate import World
+
 
 def evaluate(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A data set's name, or a file.")],
+    dataset: Annotated[
+        str | None, typer.Argument(metavar="[DATASET]", help="A data set's name, or a file.")
+    ] = None,
     protocol: Annotated[
         Protocol,
         typer.Option(
-            help="loo: each user's last event; time: all after one moment; prequential: the last fifth."
+            help="loo: each user's last event; time: all after one moment; prequential: the last fifth; "
+            "mos: the same, variants of MoS over each model."
         ),
     ] = Protocol.LOO,
     models: Annotated[
@@ -32,6 +41,7 @@ def evaluate(
             metavar="NAMES", help="Like sasrec,fuxi-mme:streams=2,experts=1; the first is the reference."
         ),
     ] = "sasrec,fuxi-mme",
+    simulated: Annotated[bool, typer.Option("--simulate", help="A made-up data set instead.")] = False,
     seeds: Annotated[int, typer.Option(min=1, help="Each model is trained with seeds 0, 1, ...")] = 1,
     seen: Annotated[
         Seen | None,
@@ -63,20 +73,29 @@ def evaluate(
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from ops.datasets import open_dataset
     from ops.evaluation.impressions import impressions_of
+    from ops.evaluation.mos_printing import mos_table
+    from ops.evaluation.mos_summary import mos_summary_of
     from ops.evaluation.naming import parse
     from ops.evaluation.printing import run_line, table
-    from ops.evaluation.running import Table, runs
-    from ops.evaluation.streaming import stream_runs
+    from ops.evaluation.running import Table
     from ops.evaluation.summary import summary_of
+    from ops.simulate import simulate
 
+    if (dataset is None) != simulated:
+        raise typer.BadParameter("name a data set or a file, or say --simulate")
     settings = options.settings_from(config, overrides={"data": {"dir": data_dir}})
     named = parse(models)
-    found = open_dataset(
-        dataset,
-        data_dir=settings.data.dir,
-        cache_dir=settings.data.cache,
-        download=download,
-        say=lambda text: print(text, file=sys.stderr),
+    world = simulate(0) if dataset is None else None
+    found = (
+        world.dataset
+        if world is not None
+        else open_dataset(
+            str(dataset),
+            data_dir=settings.data.dir,
+            cache_dir=settings.data.cache,
+            download=download,
+            say=lambda text: print(text, file=sys.stderr),
+        )
     )
     unwanted = settings.events.negative, settings.events.neutral
     asked = Table(
@@ -94,14 +113,31 @@ def evaluate(
     )
     finished = []
     with _progress() as say:
-        made = stream_runs if protocol is Protocol.PREQUENTIAL else runs
-        for run, stage in made(asked, say):
+        for run, stage in _made(asked, world, say):
             finished.append((run, stage))
             print(run_line(run), flush=True)
-    summary = summary_of(finished, [str(one) for one in named])
-    print(f"\n{table(summary)}")
+    if protocol is Protocol.MOS:
+        compared = mos_summary_of(finished)
+        print(f"\n{mos_table(compared)}")
+        told = compared.to_json()
+    else:
+        summary = summary_of(finished, [str(one) for one in named])
+        print(f"\n{table(summary)}")
+        told = summary.to_json()
     if as_json:
-        options.print_json(summary.to_json())
+        options.print_json(told)
+
+
+def _made(asked: Table, world: World | None, say: Callable[[str], None]) -> Iterator[tuple[Run, Stage]]:
+    """Runs of the table's protocol; themes are known in a made-up world."""
+    from ops.evaluation.mos import mos_runs
+    from ops.evaluation.running import runs
+    from ops.evaluation.streaming import stream_runs
+
+    if asked.protocol is Protocol.MOS:
+        truth = None if world is None else world.session_theme[world.event_session]
+        return mos_runs(asked, truth, say)
+    return stream_runs(asked, say) if asked.protocol is Protocol.PREQUENTIAL else runs(asked, say)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ class Protocol(StrEnum):
     LOO = "loo"
     TIME = "time"
     PREQUENTIAL = "prequential"
+    MOS = "mos"
 
 
 class Seen(StrEnum):

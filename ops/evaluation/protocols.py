@@ -13,6 +13,7 @@ from model.leave_one_out import leave_one_out
 from model.stages import Answered, Stage, answer_popular
 from model.time_split import TEST_FROM, cut_at, live_popularity, time_split
 from ops.evaluation.choices import Protocol
+from stream.windows import GLOBAL_MAX
 
 #: Leave-one-out reads and trains on this many of a user's newest events, as the papers on Amazon's data do.
 LOO_EVENTS = 50
@@ -22,6 +23,7 @@ DEFAULTS: Mapping[Protocol, Mapping[str, Any]] = {
     Protocol.LOO: {"max_events": LOO_EVENTS, "window": LOO_EVENTS},
     Protocol.TIME: {},
     Protocol.PREQUENTIAL: {},
+    Protocol.MOS: {"max_events": GLOBAL_MAX},  # a global sequence is that long
 }
 
 

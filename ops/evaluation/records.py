@@ -64,6 +64,15 @@ def unpacked(text: str) -> FloatArray:
     return np.where(halves == 0, MISS, halves / 2)
 
 
+def packed_table(values: FloatArray) -> str:
+    """Any numbers; ``unpacked_table`` needs the number of rows."""
+    return base64.b64encode(zlib.compress(values.astype("<f8").tobytes(), 9)).decode()
+
+
+def unpacked_table(text: str, rows: int) -> FloatArray:
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), "<f8").reshape(rows, -1)
+
+
 def read(path: Path | None) -> dict[Key, Run]:
     """Runs of a results file by what they are; none when there is no file yet."""
     if path is None or not path.exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
@@ -10,7 +9,7 @@ from model.backbone import Adaptable
 from model.config import FIRST_ITEM_ROW
 from model.families import build
 from model.mos import MoSConfig
-from model.mos_compare import VARIANTS, Comparison, Past, compare
+from model.mos_compare import VARIANTS, Comparison, Past, Trial, compare, cost
 from model.mos_losses import MoSTrainConfig
 from tests.model.hoppers import RULES, SHAPE, THEMES, hoppers, past_of
 
@@ -18,7 +17,7 @@ TRAIN = MoSTrainConfig(max_epochs=1, cuts=1024, validation_users=0)
 CONFIG = MoSConfig(num_themes=THEMES)
 
 
-def parts() -> tuple[Adaptable, Past, np.ndarray]:
+def trial() -> Trial:
     """An untrained network, a town, and its later half to be asked for."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -26,18 +25,26 @@ def parts() -> tuple[Adaptable, Past, np.ndarray]:
     assert isinstance(backbone, Adaptable)
     past = past_of(hoppers(0, users=115, sessions=5))
     side = Past(events=past.events, sessions=past.sessions)
-    return backbone, side, past.events.order > len(past.events.rows) // 2
+    return Trial(
+        backbone=backbone,
+        learned=side,
+        judged=side,
+        asked_n=past.events.order > len(past.events.rows) // 2,
+        rules=RULES,
+        config=CONFIG,
+        train=TRAIN,
+    )
 
 
 @pytest.fixture(scope="module")
 def found() -> Comparison:
-    backbone, side, asked = parts()
-    return compare(backbone, side, side, asked, RULES, CONFIG, TRAIN)
+    return compare(trial())
 
 
 def test_every_variant_is_what_its_name_says(found: Comparison) -> None:
     """Kinds and routing by name, all judged on the same events."""
-    shapes = {name: (one.mos.config.kinds, one.mos.config.routing) for name, one in found.variants.items()}
+    configs = {name: one.variant.mos.config for name, one in found.variants.items()}
+    shapes = {name: (config.kinds, config.routing) for name, config in configs.items()}
 
     assert list(shapes) == list(VARIANTS)
     assert shapes["global"] == (("global",), "sessions")
@@ -59,6 +66,16 @@ def test_costs_grow_with_what_is_read_and_the_rival_costs_the_same(found: Compar
     assert found.variants["global"].cost.events < found.variants["+theme"].cost.events
 
 
+def test_candidate_aware_requests_read_every_theme(found: Comparison) -> None:
+    """They cost more than candidate-free ones, and read more events; without themes they are the same."""
+    one, plain = found.variants["+theme"], found.variants["+local"]
+    aware = cost(one.variant.reader, one.variant.cuts_T, aware=True)
+
+    assert aware.flops > one.cost.flops
+    assert aware.events > one.cost.events
+    assert cost(plain.variant.reader, plain.variant.cuts_T, aware=True).flops == plain.cost.flops
+
+
 def test_a_difference_is_paired(found: Comparison) -> None:
     """One way round and the other; with oneself it is nothing."""
     one = found.difference("+theme", "global")
@@ -71,7 +88,6 @@ def test_a_difference_is_paired(found: Comparison) -> None:
 
 def test_unknown_names_are_refused() -> None:
     """Nothing is made up for them; the rival of equal cost needs those whose cost it equals."""
-    backbone, side, asked = parts()
     for names in (["tokens"], ["magic"]):
         with pytest.raises(KeyError):
-            compare(backbone, side, side, asked, RULES, CONFIG, TRAIN, variants=names)
+            compare(trial(), variants=names)

@@ -16,7 +16,7 @@ from model.config import FIRST_ITEM_ROW
 from model.families import FAMILIES, build
 from model.metrics import full_ndcg
 from model.mos import MoSConfig
-from model.mos_compare import Comparison, compare
+from model.mos_compare import Comparison, Trial, compare
 from model.mos_compare import Past as Side
 from model.mos_losses import MoSTrainConfig, step_loss
 from model.mos_ranks import cuts_before
@@ -188,13 +188,20 @@ def proof() -> tuple[Comparison, Callable[[str], float]]:
     learned = Side(events=known, sessions=sessions_of(known, RULES))
     judged = Side(events=whole.events, sessions=whole.sessions)
     asked = whole.events.order >= len(warm)
-    found = compare(
-        backbone, learned, judged, asked, RULES, MOS, STAGE_2,
-        variants=("global", "+theme", "random themes"), filter_seen=False,
-    )  # fmt: skip
+    trial = Trial(
+        backbone=backbone,
+        learned=learned,
+        judged=judged,
+        asked_n=asked,
+        rules=RULES,
+        config=MOS,
+        train=STAGE_2,
+        filter_seen=False,
+    )
+    found = compare(trial, variants=("global", "+theme", "random themes"))
 
     def routed(name: str) -> float:
-        reader = Reader(backbone, found.variants[name].mos, whole.events, whole.sessions, RULES)
+        reader = Reader(backbone, found.variants[name].variant.mos, whole.events, whole.sessions, RULES)
         with torch.no_grad():
             theme_S = reader.route(np.arange(len(whole.events))).theme_S
         learn_S = whole.events.order[whole.sessions.starts[:-1]] < len(warm)
