@@ -152,6 +152,18 @@ def test_unknown_users_get_no_list_but_a_rank_in_the_middle(name: str) -> None:
     assert made.rank_of("nobody", "i03") == (num_items + 1) / 2
 
 
+@pytest.mark.parametrize("length", [1, 10_000])
+def test_any_history_has_a_list(make: Make, length: int) -> None:
+    """One event or ten thousand of one user, among others' events: a list, and ranks that are numbers."""
+    made = told(make, world(80))
+    for at in range(length):
+        made.observe("one", f"i{at % 12:02d}", (1000 + at) * HOUR_MS)
+
+    assert made.recommend("one", 5)
+    assert all(np.isfinite(score) for _, score in made.recommend("one", 99))
+    assert 1 <= made.rank_of("one", "i03") <= 12
+
+
 def test_popularity_serves_unknown_users() -> None:
     """Everybody gets the same list."""
     made = told(KINDS["popular"], world(80))

@@ -45,6 +45,71 @@ def states(model: FuxiMME, asked: Tensor | None = None) -> Tensor:
         return model.encode(*histories(), asked).states_BNMd
 
 
+def test_one_stream_and_one_expert_is_fuxi_alpha() -> None:
+    """The published block written out, head by head: the smallest Fuxi-MME is FuXi-alpha."""
+    model = drawn(replace(SMALL, dim=8, streams=1, experts=1, blocks=1))
+    block, (rows, times, _), width = model.blocks[0], histories(), 4
+    with torch.no_grad():
+        x = model.items[rows[0], 0] * 8**0.5 + model.streams_Md[0]
+        q, k, v = F.silu(rms(x) @ block.qkv_dF).split(8, dim=1)
+        u = F.silu(rms(x) @ block.experts.weight_EdF[0])
+        o = torch.zeros(N, 24)
+        for i in range(N):
+            for j in range(i + 1):
+                bucket = torch.bucketize(times[0, i] - times[0, j], model.edges_ms, right=True)
+                o[i, :8] += block.position_n[i - j] * v[j]
+                o[i, 8:16] += block.time_b[bucket] * v[j]
+                for head in (slice(0, width), slice(width, 8)):
+                    o[i, 16:][head] += F.silu(q[i, head] @ k[j, head]) / SMALL.max_events * v[j, head]
+        y = (u * rms(o)) @ block.out_Fd + block.out_bias_d + x
+        gated = F.silu(rms(y) @ block.ffn.gated_Edh[0]) * (rms(y) @ block.ffn.linear_Edh[0])
+        expected = F.normalize(gated @ block.ffn.down_Ehd[0] + y, dim=-1)
+
+    torch.testing.assert_close(states(model)[0, :, 0], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_equal_streams_are_one_stream() -> None:
+    """Two copies of a table, read by the one decoder, score as the network of that table alone."""
+    single = drawn(replace(SMALL, dim=8, streams=1))
+    double = FuxiMME(SMALL, ROWS).eval()
+    weights = single.state_dict()
+    copied = {name: weights[name].repeat_interleave(2, dim=-2) for name in ("items", "streams_Md")}
+    double.load_state_dict({**weights, **copied})
+
+    one, two = (model.vectors(states(model)) @ model.item_index().T for model in (single, double))
+
+    torch.testing.assert_close(one, two, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_equal_experts_at_w_u_are_one_map(kept: int) -> None:
+    """Three copies of W_u, however many of them a token goes through."""
+    mixture, plain = drawn(replace(SMALL, kept=kept)), drawn(replace(SMALL, experts=1))
+    with torch.no_grad():
+        for block in mixture.blocks:
+            stack = block.experts.weight_EdF
+            stack.copy_(stack[:1].expand_as(stack).clone())
+    weights = {name: value for name, value in mixture.state_dict().items() if "router" not in name}
+    first = {name: value[:1] if ".experts." in name else value for name, value in weights.items()}
+    assert all("router" in name for name in plain.load_state_dict(first, strict=False).missing_keys)
+
+    torch.testing.assert_close(states(plain), states(mixture), atol=1e-6, rtol=1e-5)
+
+
+def test_a_silent_time_channel_has_no_formula() -> None:
+    """Weights of zero by bucket, or a power bias with a = 0: the same states."""
+    bucket, power = drawn(SMALL), drawn(replace(SMALL, time_bias="power"))
+    with torch.no_grad():
+        for block in bucket.blocks:
+            block.time_b.zero_()
+        for block in power.blocks:
+            block.time_b[0] = 0
+    others = {name: value for name, value in bucket.state_dict().items() if "time_b" not in name}
+    power.load_state_dict(others, strict=False)
+
+    torch.testing.assert_close(states(bucket), states(power), atol=1e-6, rtol=0)
+
+
 def test_equal_experts_at_the_ffn_are_one_ffn() -> None:
     """Three copies of the same feed-forward map, whatever the router prefers."""
     mixture = drawn(replace(SMALL, experts_at=("ffn",)))
