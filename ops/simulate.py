@@ -1,4 +1,4 @@
-"""A made-up world whose answers are known: users hop between themes from session to session.
+"""A made-up world whose answers are known: users hop between themes and have a taste of their own in each.
 
 Knows: its own laws, which `simulate` states. Does not know: topics, models.
 """
@@ -71,7 +71,9 @@ def simulate(
     """Exactly ``events`` clicks over about ``days`` days, the same for the same arguments (our construction).
 
     A session has one theme. Each user has three themes, usually changes between them from session to session,
-    and comes back to them; half of the users swap one for another in the middle. Inside a theme items are
+    and comes back to them; half of the users swap one for another in the middle. A theme's items fall into
+    eight tastes, each user has one of them in each theme, and three events in four follow it: what a user
+    takes in a theme depends on what that user took there before, sessions ago. Inside a theme items are
     unequally popular, popularity drifts, and new items appear. A user's events are seconds apart, with at
     most 20 minutes inside a session and at least 2 hours between two.
     """

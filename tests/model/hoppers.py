@@ -2,8 +2,8 @@
 
 Sessions of one theme lie days apart with others between them. Three items in four come from the few that the
 user likes in the session's theme, so whoever reads that theme's earlier sessions knows more than whoever
-reads the latest ones or, among five themes' events, has to find them. Written for MoS: in ops/simulate.py a
-theme's past says nothing of its next item but the theme, which the open session tells already.
+reads the latest ones or, among five themes' events, has to find them. Written for MoS: smaller than
+ops/simulate.py and without its drift, births and popularity, so that it is learned in seconds.
 """
 
 from __future__ import annotations

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from model.backbone import Adaptable
 from model.config import FIRST_ITEM_ROW
 from model.families import build
+from model.metrics import rank_in
 from model.mos import MoSConfig
 from model.mos_compare import VARIANTS, Comparison, Past, Trial, compare, cost
 from model.mos_losses import MoSTrainConfig
+from model.mos_ranks import ranks_at, scores_at
 from tests.model.hoppers import RULES, SHAPE, THEMES, hoppers, past_of
 
 TRAIN = MoSTrainConfig(max_epochs=1, cuts=1024, validation_users=0)
@@ -74,6 +77,22 @@ def test_candidate_aware_requests_read_every_theme(found: Comparison) -> None:
     assert aware.flops > one.cost.flops
     assert aware.events > one.cost.events
     assert cost(plain.variant.reader, plain.variant.cuts_T, aware=True).flops == plain.cost.flops
+
+
+@pytest.mark.parametrize("aware", [False, True])
+def test_a_rank_counts_the_items_that_score_higher(found: Comparison, aware: bool) -> None:
+    """Scoring every item right after an event ranks the next one where ranking says; nothing scores without
+    an event, or without a line."""
+    reader = found.variants["+theme"].variant.reader
+    cuts = found.variants["+theme"].variant.cuts_T[-40:]
+    lines = np.arange(300)
+    ranks = ranks_at(reader, cuts, filter_seen=False, aware=aware)
+
+    scores_TI = scores_at(reader, np.repeat(cuts, 300), np.tile(lines, 40), aware=aware).reshape(40, 300)
+
+    targets = reader.events.rows[cuts + 1] - FIRST_ITEM_ROW
+    assert [rank_in(one, target) for one, target in zip(scores_TI, targets, strict=True)] == ranks.tolist()
+    assert np.isnan(scores_at(reader, np.array([-1, cuts[0]]), np.array([0, -1]))).all()
 
 
 def test_a_difference_is_paired(found: Comparison) -> None:

@@ -121,6 +121,17 @@ def test_validation_events_are_never_learned(past: Past) -> None:
     assert made[0][1].full_ndcg != made[1][1].full_ndcg
 
 
+def test_training_ends_when_validation_does_not_get_better(past: Past) -> None:
+    """With patience 1 every epoch but the last is better than the one before it, and the last is not."""
+    train = short(max_epochs=12, patience=1, lr=0.05)
+    _, curve = fit_mos(network(past), past.events, past.sessions, RULES, MOS, train)
+    figures = [epoch.full_ndcg for epoch in curve]
+
+    assert len(curve) < 12
+    assert figures[:-1] == sorted(set(figures[:-1]))
+    assert figures[-1] <= figures[-2]
+
+
 def test_ranking_alone_teaches_the_router(past: Past) -> None:
     """With every loss of themes off, W_r, prototypes, adapters and fusion still get gradients."""
     backbone = network(past).eval().requires_grad_(False)

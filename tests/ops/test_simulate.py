@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ops.gaps import session_lengths
-from ops.simulate import GAP_MS, THEMES_PER_USER, World, simulate
+from ops.simulate import GAP_MS, LOYAL, TASTES, THEMES_PER_USER, World, simulate
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,28 @@ def test_every_event_has_the_theme_of_its_session(world: World) -> None:
     wanted = world.session_theme[world.event_session]
 
     assert (world.item_theme[world.dataset.events.item] == wanted).all()
+
+
+def test_users_keep_a_taste_of_their_own_in_each_theme(world: World) -> None:
+    """Some three events in four, and an eighth of the others, are of the user's taste in the session's theme;
+    users differ in it; the next session of the theme, others between them, is of the same taste."""
+    events = world.dataset.events
+    theme = world.item_theme[events.item]
+    taste = world.item_taste[events.item]
+    own = taste == world.user_taste[events.user, theme]
+    leading = {
+        number: (int(events.user[at[0]]), int(theme[at[0]]), int(np.bincount(taste[at]).argmax()))
+        for number in range(len(world.session_theme))
+        if len(at := np.flatnonzero(world.event_session == number)) >= 3
+    }
+    of_place: dict[tuple[int, int], list[int]] = {}
+    for user, about, most in leading.values():
+        of_place.setdefault((user, about), []).append(most)
+    again = [one == two for found in of_place.values() for one, two in pairwise(found)]
+
+    assert abs(own.mean() - (LOYAL + (1 - LOYAL) / TASTES)) < 0.05
+    assert np.unique(world.user_taste, axis=0).shape[0] > 150
+    assert np.mean(again) > 0.7
 
 
 def test_the_session_rule_finds_the_true_sessions(world: World) -> None:
