@@ -89,7 +89,7 @@ def answer_popular(stage: Stage) -> Answered:
     counts = np.bincount(stage.training.rows, minlength=stage.catalogue.num_rows)[FIRST_ITEM_ROW:]
     after = stage.places() - 1
     parts = (after[start : start + AT_ONCE] for start in range(0, len(after), AT_ONCE))
-    found = (States(part, torch.ones(len(part), 1)) for part in parts)
+    found = (States(part, torch.ones(len(part), 1, 1), torch.ones(len(part), 1)) for part in parts)
     return _answered(found, torch.from_numpy(counts.astype(np.float32))[:, None], stage)
 
 
