@@ -8,7 +8,7 @@ us); the low-rank form, with one factor zero at first, is LoRA's (arXiv 2106.096
 """
 
 # S = kinds of sequences, L = layers, B = sequences, N = positions, d = width of a gate's input, F = of a gate
-# r = rank, K = experts of a mixture
+# r = rank, K = experts of a mixture, X = S * r
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from model.backbone import Adapt
+from model.config import KINDS
 
-#: Kinds of sequences, each with an expert of its own.
-KINDS = ("global", "local", "theme")
+__all__ = ["KINDS", "Adapters", "AllViews", "TokenMixture", "View"]
+
 RANK = 8
 
 
@@ -70,6 +71,28 @@ class Adapters(nn.Module):
         """The network as the expert for one of KINDS."""
         at = KINDS.index(kind)
         return View(self.down_SLdr[at], self.up_SLrF[at], scale_BN=scale_BN)
+
+
+class AllViews:
+    """Sequences of unlike kinds in one batch, each through the view of its own kind; for serving.
+
+    The factors of all kinds stand side by side, so that a layer takes two products however many kinds there
+    are; what belongs to other kinds is multiplied by zero.
+    """
+
+    def __init__(self, adapters: Adapters) -> None:
+        """Copies the factors as they stand."""
+        down_LdSr = adapters.down_SLdr.detach().permute(1, 2, 0, 3)
+        up_LSrF = adapters.up_SLrF.detach().permute(1, 0, 2, 3)
+        self._rank = down_LdSr.shape[-1]
+        self._down_LdX = down_LdSr.flatten(2).contiguous()
+        self._up_LXF = up_LSrF.flatten(1, 2).contiguous()
+
+    def view(self, kinds_B: Tensor) -> View:
+        """``kinds_B``: int64 index of each sequence's kind among KINDS."""
+        own_BS = torch.nn.functional.one_hot(kinds_B, len(KINDS)).to(self._down_LdX.dtype)
+        share_B1X = own_BS.repeat_interleave(self._rank, dim=1)[:, None]
+        return View(self._down_LdX, self._up_LXF, share_BNr=share_B1X)
 
 
 class TokenMixture(nn.Module):

@@ -4,7 +4,8 @@ Knows: the network, where each slot's positions stand, how to share products amo
 Does not know: users, fingerprints, which slot is whose, what the states are used for.
 
 With query time "own", one constant divisor and relative positions, no computed position changes when events
-follow, so the result is the full encoding's (FuxiMME.encode), up to rounding.
+follow, so the result is the full encoding's (FuxiMME.encode), up to rounding; under MoS each kind of sequence
+has its own view of the network, and keys and values depend on it.
 """
 
 # R = slots at work, P = new positions of each, n = key positions, M = streams, d = stream width, L = blocks
@@ -25,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.adapters import Adapters, AllViews
 from model.backbone import unit
 from model.batch import Batch, padded
 from model.fuxi import FuxiBlock, Projected, relations
@@ -59,6 +61,14 @@ class Reached:
         return F.one_hot(self.experts_ALM, num_experts).float().mean(dim=2)
 
 
+class _Work(NamedTuple):
+    """What is computed in one slot."""
+
+    new: New
+    first: int  # which of the states asked for is its oldest
+    kind: int  # of its sequence
+
+
 class _Asked(NamedTuple):
     """Where the states asked for stand among new positions, and where they go; A of them, of R slots."""
 
@@ -80,7 +90,8 @@ def _asked(news: Sequence[New], firsts: Sequence[int], num_positions: int, devic
 class PrefixCache:
     """As many slots as fit into ``cache_bytes``, at least one; on the device of the model."""
 
-    def __init__(self, model: FuxiMME, cache_bytes: int) -> None:
+    def __init__(self, model: FuxiMME, cache_bytes: int, adapters: Adapters | None = None) -> None:
+        """``adapters``: what MoS adds to the network, by kind of sequence."""
         config = model.config
         if config.query_time != "own" or not config.semantic:
             raise ValueError(
@@ -102,12 +113,15 @@ class PrefixCache:
             (S, config.blocks, config.streams), dtype=torch.int64, device=self.device
         )
         self._buffer = _Buffer(self.device)
+        self._views = None if adapters is None else AllViews(adapters)
 
     @torch.inference_mode()
-    def extend(self, news: Sequence[New]) -> Reached:
+    def extend(self, news: Sequence[New], kinds: Sequence[int] | None = None) -> Reached:
         """Compute new positions; each slot at most once in a call, its earlier positions computed before.
 
-        Returns what is asked for, in the order of ``news``, a slot's oldest first.
+        ``kinds``: of each sequence, index of adapters.KINDS, always the same for a slot's content; read only
+        with adapters, and without it all are global. Returns what is asked for, in the order of ``news``, a
+        slot's oldest first.
         """
         config = self.model.config
         firsts = [0, *accumulate(new.num_asked for new in news)]
@@ -122,15 +136,16 @@ class PrefixCache:
             places, slots = torch.tensor(idle, device=self.device).T
             reached.states_AMd[places] = self._states_SMd[slots]
             reached.experts_ALM[places] = self._experts_SLM[slots]
-        work: dict[int, list[tuple[New, int]]] = {}
-        for first, new in zip(firsts, news, strict=False):
+        work: dict[int, list[_Work]] = {}
+        for at, new in enumerate(news):
             if len(new.rows):
-                work.setdefault(_width(len(new.rows)), []).append((new, first))
+                one = _Work(new, firsts[at], 0 if kinds is None else kinds[at])
+                work.setdefault(_width(len(new.rows)), []).append(one)
         for width, alike in work.items():
-            alike.sort(key=lambda entry: _stop(entry[0]), reverse=True)  # alike lengths: little padding
+            alike.sort(key=lambda one: _stop(one.new), reverse=True)  # alike lengths: little padding
             while alike:
-                num = self._share(width, num_keys=_stop(alike[0][0]))
-                self._extend([new for new, _ in alike[:num]], [first for _, first in alike[:num]], reached)
+                num = self._share(width, num_keys=_stop(alike[0].new))
+                self._extend(alike[:num], reached)
                 alike = alike[num:]
         return reached
 
@@ -142,8 +157,9 @@ class PrefixCache:
         one_map = config.streams * config.heads * min(width, config.max_events) * num_keys
         return max(1, MAX_MAP // one_map)
 
-    def _extend(self, news: list[New], firsts: list[int], reached: Reached) -> None:
+    def _extend(self, work: list[_Work], reached: Reached) -> None:
         config = self.model.config
+        news, firsts = [one.new for one in work], [one.first for one in work]
         M, N = config.streams, config.max_events
         batch = _batch(news, N).to(self.device)
         P = batch.rows_BN.shape[1]
@@ -162,10 +178,13 @@ class PrefixCache:
         looked = look(news, slots_R, lines_RM.flatten(), positions_RP, batch.times_BN)
         asked = _asked(news, firsts, P, self.device)
         x_RPMd = self.model.embed(batch.rows_BN)
+        view = None
+        if self._views is not None:
+            view = self._views.view(torch.tensor([one.kind for one in work], device=self.device))
         chosen = []
-        for kept, block in zip(self._kept, self.model.blocks, strict=True):
+        for number, (kept, block) in enumerate(zip(self._kept, self.model.blocks, strict=True)):
             assert isinstance(block, FuxiBlock)
-            projected = block.project(x_RPMd)
+            projected = block.project(x_RPMd, None if view is None else view.layer(number))
             new_xMw = torch.cat([projected.k_BPMd, projected.v_BPMd], dim=-1).flatten(0, 1)
             new_yw = new_xMw.index_select(0, valid_x).flatten(0, 1)
             kept.view(-1, kept.shape[-1]).index_copy_(0, flat_xM.flatten(), new_yw)

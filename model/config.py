@@ -1,4 +1,5 @@
-"""The shape of a model and the recipe of its training: two frozen records, stored as JSON with the weights.
+"""The shape of a model, what MoS adds to it, the recipe of its training: frozen records, stored as JSON with
+the weights.
 
 Knows: names, defaults and where each default comes from.
 Does not know: tensors, files, data.
@@ -13,6 +14,10 @@ from typing import Any
 PADDING_ROW = 0
 NEW_ITEM_ROWS = 64
 FIRST_ITEM_ROW = 1 + NEW_ITEM_ROWS
+
+#: Kinds of sequences that MoS reads, each with an expert of its own.
+KINDS = ("global", "local", "theme")
+ROUTINGS = ("sessions", "random", "tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +85,32 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MoSConfig:
+    """What is routed how, and who is asked."""
+
+    num_themes: int = 8  # K
+    rank: int = 8  # of what each kind adds to a gate
+    kinds: tuple[str, ...] = KINDS  # experts that are fused: global and any of the others
+    routing: str = (
+        "sessions"  # random: sessions get themes by chance; tokens: a mixture at every gate instead
+    )
+    token_rank: int = 8  # of each of the K experts of a mixture over tokens
+
+    def __post_init__(self) -> None:
+        if self.kinds[:1] != ("global",) or set(self.kinds) - set(KINDS):
+            raise ValueError(f"kinds {self.kinds} must be global and any of {', '.join(KINDS[1:])}")
+        if self.routing not in ROUTINGS:
+            raise ValueError(f"routing {self.routing!r} must be one of {', '.join(ROUTINGS)}")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> MoSConfig:
+        return cls(**{**fields, "kinds": tuple(fields["kinds"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """Warm-start training; the defaults are the prototype's measured recipe for Fuxi-MME."""
 
@@ -102,6 +133,7 @@ class TrainConfig:
     z_loss: float = 0.001  # weight of the router's logsumexp penalty
     new_item_share: float = 0.02  # events masked as "new item" rows
     spectral_start: bool = True
+    gate_apart: bool = False  # then a facet gate over the frozen network, kept where it does not hurt
     validation_users: int = 5000
     themes: int = 8  # K
     threads: int = 2

@@ -1,10 +1,11 @@
 """Questions of users → their vectors, from what the cache holds and what is new.
 
-Knows: which sequences a version reads, how their states become one vector, what is computed together.
-Does not know: ranking, what is masked, Kafka, batching.
+Knows: what is computed together, which states belong to which question, what a version fuses them by.
+Does not know: which sequences are read (model/kinds.py), ranking, what is masked, Kafka, batching.
 """
 
-# B = questions, D = vector width, M = streams, d = stream width, L = blocks, E = experts
+# B = questions, P = places of states, S = kinds, D = vector width, M = streams, d = stream width
+# L = blocks, E = experts
 
 from __future__ import annotations
 
@@ -15,16 +16,19 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from model.backbone import unit
 from model.cache import PrefixCache, Reached
 from model.catalogue import Catalogue
 from model.config import PADDING_ROW, ModelConfig
+from model.fusion import averaged, fused, num_places
+from model.kinds import HISTORY, Kinds, Part, Reads
 from model.mme import FuxiMME
+from model.mos import Fused, MoS
 from model.slots import Extend, New, Slots, Wanted
+from model.version import MoSWeights
 
-#: The kind whose items count as seen; it is never encoded.
-HISTORY = "history"
+__all__ = ["HISTORY", "Asked", "Decoded", "Encoded", "Encoder", "Network", "Reading", "wanted"]
 
 Decoded = dict[str, tuple[list[str], list[int]]]
 
@@ -33,11 +37,15 @@ class Network(Protocol):
     """What an encoder needs of a published version."""
 
     @property
+    def name(self) -> str: ...
+    @property
     def config(self) -> ModelConfig: ...
     @property
     def catalogue(self) -> Catalogue: ...
     @property
     def weights(self) -> dict[str, npt.NDArray[np.float32]]: ...  # FuxiMME.state_dict
+    @property
+    def mos(self) -> MoSWeights | None: ...  # None: kinds are averaged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +60,8 @@ class Asked:
     ts_ms: int  # its time, Unix ms
     hidden: tuple[str, ...]  # rejected items, always filtered
     sequences: Callable[[], Decoded]  # kind -> (items, times in Unix ms), decoded when called
+    themes: tuple[tuple[int, float], ...] = ()  # (theme, weight), heaviest first
+    routed_by: str | None = None  # version whose table chose the themes
 
 
 @dataclass(slots=True)
@@ -60,7 +70,7 @@ class Reading:
 
     asked: Asked
     newest_row: int
-    kinds: list[int]  # indexes of the kinds to encode, none of them empty
+    reads: Reads
     positions: int = 0
     decoded: Decoded | None = None
 
@@ -76,7 +86,8 @@ class _Run:
     """Questions of one sequence that are computed together: one, and those that only add an event each."""
 
     new: New
-    owners: list[int]  # the questions, oldest first
+    view: int  # of KINDS
+    owners: list[tuple[int, int]]  # (question, place of its state), oldest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +97,7 @@ class Encoded:
     readings: list[Reading]
     vectors_BD: npt.NDArray[np.float32]  # 0 without a history
     experts: list[list[list[float]]]  # (B, L, E): shares, means over each question's sequences
+    kinds_BS: npt.NDArray[np.float32]  # how much global, local and theme sequences count; 0 or sums to 1
 
 
 class Encoder:
@@ -96,7 +108,13 @@ class Encoder:
         self.version = version
         self.device = device
         self._model = FuxiMME.from_weights(version.config, version.weights).to(device)
-        self._cache = PrefixCache(self._model, cache_bytes)
+        told = version.mos
+        self._kinds = Kinds(version.name, version.config, None if told is None else told.config)
+        self._mos = (
+            None if told is None else MoS.from_weights(told.config, self._model, told.weights).to(device)
+        )
+        adapters = None if self._mos is None else self._mos.adapters
+        self._cache = PrefixCache(self._model, cache_bytes, adapters)
         self._slots = Slots(self._cache.num_slots, version.config.max_events, extend)
 
     @property
@@ -107,8 +125,15 @@ class Encoder:
     def encode(self, asked: Sequence[Asked]) -> Encoded:
         """A batch gives what its questions alone would; a user's are in order, oldest state first."""
         readings = [self._read(question) for question in asked]
-        vectors_BD, experts = self._encode(readings)
-        return Encoded(readings=readings, vectors_BD=vectors_BD, experts=experts)
+        states_BPMd, experts = self._states(readings)
+        made = self._fused(states_BPMd, readings)
+        vectors_BD = self._model.vectors(made.states_TMd)
+        return Encoded(
+            readings=readings,
+            vectors_BD=vectors_BD.cpu().numpy(),
+            experts=experts,
+            kinds_BS=made.shares_TS.cpu().numpy(),
+        )
 
     def forget(self, user: str) -> None:
         """Remember nothing of one user."""
@@ -119,70 +144,73 @@ class Encoder:
         self._slots.clear()
 
     def _read(self, asked: Asked) -> Reading:
-        families = self.version.config.sequences
         row = PADDING_ROW if asked.item is None else self.version.catalogue.row(asked.item)
-        kinds = [
-            index
-            for index, kind in enumerate(asked.kinds)
-            if kind != HISTORY and kind.partition(":")[0] in families and asked.lengths[index] > 0
-        ]
-        return Reading(asked, row, kinds)
+        return Reading(asked, row, self._kinds.reads(asked))
 
-    def _encode(self, readings: list[Reading]) -> tuple[npt.NDArray[np.float32], list[list[list[float]]]]:
-        """User vectors (B, D) and expert shares (B, L, E): means over each question's sequences."""
+    def _states(self, readings: list[Reading]) -> tuple[Tensor, list[list[list[float]]]]:
+        """States (B, P, M, d), zero where nothing is read, and expert shares (B, L, E)."""
         config = self.version.config
-        sums_BMd = torch.zeros((len(readings), config.streams, config.stream_dim), device=self.device)
-        shares_BLE = torch.zeros((len(readings), config.blocks, config.experts), device=self.device)
-        waiting = [(b, kind) for b, reading in enumerate(readings) for kind in reading.kinds]
+        num, places = len(readings), num_places([reading.reads for reading in readings])
+        states_BPMd = torch.zeros((num, places, config.streams, config.stream_dim), device=self.device)
+        shares_BLE = torch.zeros((num, config.blocks, config.experts), device=self.device)
+        waiting = [(b, part) for b, reading in enumerate(readings) for part in reading.reads.parts]
         while waiting:
             runs, waiting, reached = self._computed(readings, waiting)
-            owners = torch.tensor([b for run in runs for b in run.owners], device=self.device)
-            sums_BMd.index_add_(0, owners, reached.states_AMd)
-            shares_BLE.index_add_(0, owners, reached.expert_shares(config.experts))
-        nums = torch.tensor([max(1, len(reading.kinds)) for reading in readings], device=self.device)
-        vectors_BD = self._model.vectors(unit(sums_BMd)).cpu().numpy()
-        return vectors_BD, (shares_BLE / nums[:, None, None]).tolist()
+            owners = torch.tensor([owner for run in runs for owner in run.owners], device=self.device)
+            states_BPMd[owners[:, 0], owners[:, 1]] = reached.states_AMd
+            shares_BLE.index_add_(0, owners[:, 0], reached.expert_shares(config.experts))
+        nums = torch.tensor([max(1, len(reading.reads.parts)) for reading in readings], device=self.device)
+        return states_BPMd, (shares_BLE / nums[:, None, None]).tolist()
+
+    def _fused(self, states_BPMd: Tensor, readings: list[Reading]) -> Fused:
+        reads = [reading.reads for reading in readings]
+        if self._mos is None:
+            return averaged(states_BPMd, reads)
+        asked = [reading.asked for reading in readings]
+        return fused(self._mos, states_BPMd, asked, reads, self.version.config.max_events)
 
     def _computed(
-        self, readings: list[Reading], waiting: list[tuple[int, int]]
-    ) -> tuple[list[_Run], list[tuple[int, int]], Reached]:
-        """(questions answered together, (question, kind) pairs that must wait, the states they reach)."""
+        self, readings: list[Reading], waiting: list[tuple[int, Part]]
+    ) -> tuple[list[_Run], list[tuple[int, Part]], Reached]:
+        """(questions answered together, (question, part) pairs that must wait, the states they reach)."""
         runs: dict[tuple[str, str], _Run] = {}
         computed = False
         try:
             later = self._gather(readings, waiting, runs)
-            reached = self._cache.extend([run.new for run in runs.values()])
+            reached = self._cache.extend(
+                [run.new for run in runs.values()], [run.view for run in runs.values()]
+            )
             computed = True
         finally:
             if not computed:  # a sequence could not be read: slots promise positions that nobody computed
-                for b, kind in waiting:
-                    self._slots.drop(readings[b].asked.user, readings[b].asked.kinds[kind])
+                for b, part in waiting:
+                    self._slots.drop(readings[b].asked.user, readings[b].asked.kinds[part.kind])
         return list(runs.values()), later, reached
 
     def _gather(
-        self, readings: list[Reading], waiting: list[tuple[int, int]], runs: dict[tuple[str, str], _Run]
-    ) -> list[tuple[int, int]]:
+        self, readings: list[Reading], waiting: list[tuple[int, Part]], runs: dict[tuple[str, str], _Run]
+    ) -> list[tuple[int, Part]]:
         """Fill ``runs`` with what fits into the slots together; returns what must wait, a user's in order."""
-        later: list[tuple[int, int]] = []
+        later: list[tuple[int, Part]] = []
         ended: set[tuple[str, str]] = set()  # sequences of which a question waits
-        for b, kind in waiting:
+        for b, part in waiting:
             reading = readings[b]
-            key = (reading.asked.user, reading.asked.kinds[kind])
+            key = (reading.asked.user, reading.asked.kinds[part.kind])
             run = runs.get(key)
             if key not in ended and run is None and len(runs) < self._slots.num_slots:
-                runs[key] = _Run(self._new(reading, kind), [b])
-            elif key in ended or run is None or not self._append(run, reading, b, kind):
+                runs[key] = _Run(self._new(reading, part.kind), part.view, [(b, part.place)])
+            elif key in ended or run is None or not self._append(run, reading, b, part):
                 ended.add(key)
-                later.append((b, kind))
+                later.append((b, part))
         return later
 
-    def _append(self, run: _Run, reading: Reading, b: int, kind: int) -> bool:
+    def _append(self, run: _Run, reading: Reading, b: int, part: Part) -> bool:
         """Answer one more question of the same sequence with the run, if it only adds an event."""
-        new = self._slots.appended(run.new, wanted(reading.asked, kind), reading.newest_row)
+        new = self._slots.appended(run.new, wanted(reading.asked, part.kind), reading.newest_row)
         if new is None:
             return False
         run.new = new
-        run.owners.append(b)
+        run.owners.append((b, part.place))
         reading.positions += 1
         return True
 

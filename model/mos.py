@@ -13,7 +13,6 @@ global, short-term and theme experts around any backbone. Everything else here i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -21,33 +20,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from model.adapters import KINDS, RANK, Adapters, TokenMixture
+from model.adapters import Adapters, TokenMixture
 from model.backbone import Adaptable, unit
+from model.config import KINDS, MoSConfig
 from model.prototypes import NO_THEME
 from model.router import Router
 
+__all__ = ["ALL_GLOBAL", "Fused", "MoS", "MoSConfig", "Themed"]
+
 #: Added to the global kind, this makes MoS the plain network (law, to 1e-6), to continue from what serves.
 ALL_GLOBAL = 20.0
-ROUTINGS = ("sessions", "random", "tokens")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MoSConfig:
-    """What is routed how, and who is asked."""
-
-    num_themes: int = 8  # K
-    rank: int = RANK
-    kinds: tuple[str, ...] = KINDS  # experts that are fused: global and any of the others
-    routing: str = (
-        "sessions"  # random: sessions get themes by chance; tokens: a mixture at every gate instead
-    )
-    token_rank: int = RANK  # of each of the K experts of a mixture over tokens
-
-    def __post_init__(self) -> None:
-        if self.kinds[:1] != ("global",) or set(self.kinds) - set(KINDS):
-            raise ValueError(f"kinds {self.kinds} must be global and any of {', '.join(KINDS[1:])}")
-        if self.routing not in ROUTINGS:
-            raise ValueError(f"routing {self.routing!r} must be one of {', '.join(ROUTINGS)}")
 
 
 class Themed(NamedTuple):

@@ -27,7 +27,7 @@ from model import store
 from model.errors import ModelError, VersionDamaged, VersionMissing, VersionWithdrawn
 from model.lineage import anchor_of, removable, ways_back
 from model.themes import ThemeTable
-from model.version import Trained, Version, check_fit
+from model.version import Trained, Version, check_fit, check_mos
 
 CURRENT = "current.json"
 BUILDING = ".building-"
@@ -120,6 +120,8 @@ class Registry:
             trained.index,
             trained.popularity,
         )
+        if trained.mos is not None:
+            check_mos("the new version", trained.config, trained.themes, trained.mos)
         self._directory.mkdir(parents=True, exist_ok=True)
         with self._building() as building:
             digests = store.write(building, trained)  # 1, in parallel with other publishers

@@ -12,20 +12,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from model.catalogue import Catalogue
-from model.config import ModelConfig
+from model.config import ModelConfig, MoSConfig
 from model.errors import CatalogueMismatch, VersionDamaged
 from model.themes import ThemeTable
-from model.version import Trained, Version, Weights, check_fit
+from model.version import MoSWeights, Trained, Version, check_fit, check_mos
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
@@ -36,27 +37,29 @@ THEME_LABELS = "themes.json"
 POPULARITY = "popularity.npy"
 CURVE = "learning_curve.json"
 FILES = (WEIGHTS, CATALOGUE, INDEX, THEMES, THEME_LABELS, POPULARITY, CURVE)
+#: Beside them where the version reads by themes of its own.
+MOS = "mos.safetensors"
 
 MODEL_NAME = "fuxi-mme"
 #: Raised when files of this layout change their meaning; a reader refuses what it does not know.
-FORMAT = 2
+FORMAT = 3
+#: Also read: as FORMAT, without MoS.
+READ = (2, FORMAT)
 
 
 def write(directory: Path, trained: Trained) -> dict[str, str]:
     """Write every file but the manifest; returns their sha256 by name."""
-    save_file(
-        {name: np.ascontiguousarray(array) for name, array in trained.weights.items()},
-        directory / WEIGHTS,
-        metadata={"catalogue": trained.catalogue.digest()},
-    )
-    (directory / WEIGHTS).chmod(0o644)  # safetensors writes for its owner only; a scorer may be another user
+    names = FILES if trained.mos is None else (*FILES, MOS)
+    _write_weights(directory / WEIGHTS, trained.weights, trained.catalogue)
+    if trained.mos is not None:
+        _write_weights(directory / MOS, trained.mos.weights, trained.catalogue)
     _write_json(directory / CATALOGUE, trained.catalogue.items)
     np.save(directory / INDEX, np.ascontiguousarray(trained.index, np.float32))
     np.save(directory / THEMES, np.ascontiguousarray(trained.themes.logits_IK, np.float32))
     _write_json(directory / THEME_LABELS, trained.themes.labels)
     np.save(directory / POPULARITY, np.ascontiguousarray(trained.popularity, np.int64))
     _write_json(directory / CURVE, trained.learning_curve)
-    return {name: _digest(directory / name) for name in FILES}
+    return {name: _digest(directory / name) for name in names}
 
 
 def write_manifest(directory: Path, trained: Trained, version: str, digests: dict[str, str]) -> None:
@@ -68,6 +71,7 @@ def write_manifest(directory: Path, trained: Trained, version: str, digests: dic
         "parent": trained.parent,
         "config": trained.config.to_json(),
         "train_config": trained.train_config.to_json(),
+        "mos": trained.mos and trained.mos.config.to_json(),
         "catalogue": {"items": len(trained.catalogue), "digest": trained.catalogue.digest()},
         "events": trained.num_events,
         "data_digest": trained.data_digest,
@@ -106,9 +110,7 @@ def read(directory: Path, name: str | None = None) -> Version:
     manifest = read_manifest(directory, name)
     _check_files(directory, manifest, FILES)
     catalogue = _read_catalogue(directory, manifest)
-    weights, trained_for = _read_weights(directory)
-    if trained_for != catalogue.digest():
-        raise CatalogueMismatch(f"{directory.name}: {WEIGHTS} and {CATALOGUE} carry different digests.")
+    weights = _read_weights(directory, WEIGHTS, catalogue)
     with _refusing(directory, MANIFEST):
         config = ModelConfig.from_json(manifest["config"])
     with _refusing(directory, INDEX):
@@ -116,6 +118,10 @@ def read(directory: Path, name: str | None = None) -> Version:
     with _refusing(directory, POPULARITY):
         popularity = np.load(directory / POPULARITY)
     check_fit(directory.name, config, catalogue, weights, index, popularity)
+    themes = _read_themes(directory, catalogue)
+    mos = _read_mos(directory, manifest, catalogue)
+    if mos is not None:
+        check_mos(directory.name, config, themes, mos)
     return Version(
         name=name or directory.name,
         epoch=0,
@@ -124,9 +130,10 @@ def read(directory: Path, name: str | None = None) -> Version:
         catalogue=catalogue,
         weights=weights,
         index=index,
-        themes=_read_themes(directory, catalogue),
+        themes=themes,
         popularity=popularity,
         learning_curve=_read_json(directory, CURVE),
+        mos=mos,
     )
 
 
@@ -145,10 +152,9 @@ def read_manifest(directory: Path, name: str | None = None) -> dict[str, Any]:
         same = _canonical({key: value for key, value in manifest.items() if key != "digest"}) == raw
     if not same or manifest["version"] != (name or directory.name):
         raise VersionDamaged(f"{directory.name}/{MANIFEST} is not the one that was published.")
-    if manifest["format"] != FORMAT:
-        raise VersionDamaged(
-            f"{directory.name}/{MANIFEST}: format {manifest['format']}, this reads {FORMAT}."
-        )
+    if manifest["format"] not in READ:
+        read = " and ".join(str(known) for known in READ)
+        raise VersionDamaged(f"{directory.name}/{MANIFEST}: format {manifest['format']}, this reads {read}.")
     return manifest
 
 
@@ -168,11 +174,34 @@ def _read_catalogue(directory: Path, manifest: dict[str, Any]) -> Catalogue:
     return catalogue
 
 
-def _read_weights(directory: Path) -> tuple[Weights, str | None]:
-    """Weights and the digest of the catalogue they were trained for."""
-    with _refusing(directory, WEIGHTS), safe_open(directory / WEIGHTS, framework="numpy") as file:
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
-        return weights, (file.metadata() or {}).get("catalogue")
+def _write_weights(path: Path, weights: Mapping[str, npt.NDArray[Any]], catalogue: Catalogue) -> None:
+    save_file(
+        {name: np.ascontiguousarray(array) for name, array in weights.items()},
+        path,
+        metadata={"catalogue": catalogue.digest()},
+    )
+    path.chmod(0o644)  # safetensors writes for its owner only; a scorer may be another user
+
+
+def _read_weights(directory: Path, name: str, catalogue: Catalogue) -> dict[str, npt.NDArray[Any]]:
+    """Weights that say they were trained for this catalogue."""
+    with _refusing(directory, name), safe_open(directory / name, framework="numpy") as file:
+        weights = {weight: file.get_tensor(weight) for weight in file.keys()}  # noqa: SIM118  (no mapping)
+        trained_for = (file.metadata() or {}).get("catalogue")
+    if trained_for != catalogue.digest():
+        raise CatalogueMismatch(f"{directory.name}: {name} and {CATALOGUE} carry different digests.")
+    return weights
+
+
+def _read_mos(directory: Path, manifest: dict[str, Any], catalogue: Catalogue) -> MoSWeights | None:
+    """None for a version without; raises VersionDamaged, CatalogueMismatch."""
+    told = manifest.get("mos")
+    if told is None:
+        return None
+    _check_files(directory, manifest, (MOS,))
+    with _refusing(directory, MANIFEST):
+        config = MoSConfig.from_json(told)
+    return MoSWeights(config=config, weights=_read_weights(directory, MOS, catalogue))
 
 
 def _read_themes(directory: Path, catalogue: Catalogue) -> ThemeTable:

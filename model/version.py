@@ -4,7 +4,8 @@ Knows: weights as numpy arrays, catalogue, index, themes, popularity, manifest; 
 Does not know: files, torch, Kafka.
 """
 
-# I = items, D = width of the index, M = streams, d = D / M
+# I = items, D = width of the index, M = streams, d = D / M, K = themes, S = kinds, L = blocks
+# F = width of a gate: channels * d, r = rank, X = what the fusion looks at
 
 from __future__ import annotations
 
@@ -15,11 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from model.catalogue import Catalogue
-from model.config import ModelConfig, TrainConfig
+from model.config import KINDS, ModelConfig, MoSConfig, TrainConfig
 from model.errors import CatalogueMismatch, VersionDamaged
 from model.themes import ThemeTable
 
 Weights = dict[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoSWeights:
+    """What MoS adds to a network (mos.MoS), as arrays."""
+
+    config: MoSConfig
+    weights: dict[str, npt.NDArray[Any]]  # MoS.weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +74,7 @@ class Trained:
     parent: str | None = None  # version it was trained on from
     gate: dict[str, Any] | None = None  # gate.Decision.to_json; None where no gate was asked
     offsets: Offsets | None = None  # of the events topic; None for a training from a file
+    mos: MoSWeights | None = None  # None: the version reads what its config says, and averages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +91,7 @@ class Version:
     themes: ThemeTable
     popularity: npt.NDArray[np.int64]  # (I,)
     learning_curve: list[dict[str, float]] = field(default_factory=list)
+    mos: MoSWeights | None = None
 
 
 def check_fit(
@@ -113,3 +124,40 @@ def check_fit(
             raise VersionDamaged(f"{name}/weights.safetensors: {weight} holds values that are no numbers.")
     if not np.isfinite(index).all():
         raise VersionDamaged(f"{name}/index.npy holds values that are no numbers.")
+
+
+def check_mos(name: str, config: ModelConfig, themes: ThemeTable, mos: MoSWeights) -> None:
+    """MoS, network and theme table fit together, and what is published can be served.
+
+    Raises VersionDamaged.
+    """
+    of_file = f"{name}/mos.safetensors"
+    if config.family != "fuxi-mme" or mos.config.routing != "sessions":
+        raise VersionDamaged(f"{of_file}: only themes of sessions over fuxi-mme are served.")
+    if themes.logits_IK.shape[1] != mos.config.num_themes:
+        raise VersionDamaged(
+            f"{of_file}: {mos.config.num_themes} themes, {themes.logits_IK.shape[1]} in the table."
+        )
+    found = {weight: array.shape for weight, array in mos.weights.items()}
+    expected = _mos_shapes(config, mos.config)
+    wrong = sorted(weight for weight in found.keys() | expected if found.get(weight) != expected.get(weight))
+    if wrong:
+        told = ", ".join(f"{weight} {found.get(weight)} for {expected.get(weight)}" for weight in wrong)
+        raise VersionDamaged(f"{of_file}: {told}.")
+    for weight, array in mos.weights.items():
+        if not np.isfinite(array).all():
+            raise VersionDamaged(f"{of_file}: {weight} holds values that are no numbers.")
+
+
+def _mos_shapes(config: ModelConfig, mos: MoSConfig) -> dict[str, tuple[int, ...]]:
+    D, d, L, K, S, r = config.dim, config.stream_dim, config.blocks, mos.num_themes, len(KINDS), mos.rank
+    F = (3 if config.semantic else 2) * d
+    return {
+        "router.w_r_DD": (D, D),
+        "router.c_KD": (K, D),
+        "adapters.down_SLdr": (S, L, d, r),
+        "adapters.up_SLrF": (S, L, r, F),
+        "w_f_XS": (S * D + K + S, S),
+        "b_f_S": (S,),
+        "generation_K": (K,),
+    }

@@ -25,6 +25,7 @@ from model.mme import FuxiMME
 from model.ranking import Ranker
 from model.scorer import Scorer
 from model.slots import New
+from model.version import MoSWeights
 from ops.bench.harness import Bar, Case, Report, Row, row, side_by_side
 from ops.bench.returning import Costs, replayed
 from ops.datasets import open_dataset
@@ -62,6 +63,7 @@ class _Version:
     catalogue: Catalogue
     weights: dict[str, npt.NDArray[np.float32]]
     index: npt.NDArray[np.float32]
+    mos: MoSWeights | None = None
 
 
 class _Users:

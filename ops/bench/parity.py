@@ -23,6 +23,7 @@ from model.encoding import HISTORY, Asked
 from model.experts import margins
 from model.mme import FuxiMME
 from model.scorer import Ranked, Scorer
+from model.version import MoSWeights
 from stream.sessions import extend, fingerprint_of
 
 #: fp32 without TF32: devices differ in the order of sums only. Of scores, and of vectors' numbers.
@@ -48,6 +49,7 @@ class Untrained:
     catalogue: Catalogue
     weights: dict[str, npt.NDArray[np.float32]]
     index: npt.NDArray[np.float32]
+    mos: MoSWeights | None = None
 
 
 @dataclass(slots=True)

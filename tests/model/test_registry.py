@@ -176,9 +176,9 @@ def test_a_catalogue_that_the_manifest_does_not_name_is_refused(registry: Regist
 def test_a_newer_layout_is_refused(registry: Registry, tmp_path: Path) -> None:
     """What this code cannot read, it says so."""
     registry.publish(trained())
-    resigned(tmp_path / "models" / "000001", {"format": 3})
+    resigned(tmp_path / "models" / "000001", {"format": store.FORMAT + 1})
 
-    with pytest.raises(VersionDamaged, match="format 3"):
+    with pytest.raises(VersionDamaged, match=f"format {store.FORMAT + 1}"):
         registry.load("000001")
 
 

@@ -40,6 +40,7 @@ class FakeVersion:
     weights: dict[str, npt.NDArray[np.float32]]
     index: npt.NDArray[np.float32]
     model: FuxiMME
+    mos: None = None
 
 
 def extend(fingerprint: int, item: str, ts_ms: int) -> int:
