@@ -30,6 +30,7 @@ from ops.commands import (
     recommend,
     replay,
     scorer,
+    server,
     train,
     validate,
     version,
@@ -77,6 +78,7 @@ app.command()(demo.demo)
 app.command()(broker.broker)
 app.command()(worker.worker)
 app.command()(scorer.scorer)
+app.command()(server.server)
 app.command()(replay.replay)
 app.command()(validate.validate)
 app.command()(train.train)

@@ -1,0 +1,89 @@
+"""What is known: of users, items, themes and versions; and which version is to serve.
+
+Knows: parameters of those routes. Does not know: how what is told comes about (telling.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.exceptions import HTTPException
+
+from model.errors import VersionMissing
+from ops.server import schema, telling
+from ops.server.asking import ItemId, MayChange, UserId, checked_id, read, written
+from ops.server.openapi import answers, takes
+from ops.server.parts import Parts
+
+
+def router(parts: Parts) -> APIRouter:
+    """The routes of this file."""
+    made = APIRouter(tags=["about"])
+    answering = parts.answering
+
+    @made.get("/users/{user:path}", responses=answers("UserTold", 404), response_class=Response)
+    async def user_told(user: UserId) -> Response:
+        """A user's sessions with their themes, rejected items, counts, and newest list."""
+        told = telling.user(answering, checked_id(user, "user"))
+        if told is None:
+            raise HTTPException(404, f"Nothing is remembered of user {user!r}.")
+        return written(told)
+
+    @made.get("/items", responses=answers("Items"), response_class=Response)
+    async def search(
+        q: Annotated[str, Query(max_length=200, description="Words of the title, as they stand.")],
+        n: Annotated[int, Query(ge=1, le=100)] = 10,
+    ) -> Response:
+        """Items whose titles hold these words, best known first."""
+        versions, shelf = answering.versions, answering.shelf
+        found = shelf.search(q, n, telling.weight(versions))
+        return written(schema.Items(items=[telling.item(shelf, versions, name) for name in found]))
+
+    @made.get("/items/{item:path}", responses=answers("ItemTold", 404), response_class=Response)
+    async def item_told(item: ItemId) -> Response:
+        """What is known of an item."""
+        told = telling.item(answering.shelf, answering.versions, checked_id(item, "item"))
+        if not told.known and answering.shelf.get(item) is None:
+            raise HTTPException(404, f"No item {item!r} is known.")
+        return written(told)
+
+    @made.get("/themes", responses=answers("Themes"), response_class=Response)
+    async def themes() -> Response:
+        """The themes of the version that serves, with items that stand for them."""
+        return written(telling.themes(answering))
+
+    _models(made, parts)
+    return made
+
+
+def _models(made: APIRouter, parts: Parts) -> None:
+    """The routes of the registry."""
+
+    @made.get("/models", responses=answers("Models"), response_class=Response)
+    async def models() -> Response:
+        """Published versions, oldest first, and which one serves."""
+        return written(await asyncio.to_thread(telling.models, parts.registry, parts.models_dir))
+
+    @made.post(
+        "/models/rollback",
+        responses=answers("RolledBack", 401, 404, 409, 413, 415),
+        response_class=Response,
+        openapi_extra=takes("RollbackAsked"),
+        dependencies=[Depends(MayChange(parts.token))],
+    )
+    async def rollback(request: Request) -> Response:
+        """Let an earlier version serve again; the one that served is withdrawn, and its lists are hidden."""
+        to = (await read(request, schema.RollbackAsked)).to
+        try:
+            current = await asyncio.to_thread(parts.registry.current)
+            if current is not None and current.version == to:
+                raise HTTPException(409, f"Version {to} already serves.")
+            back = await asyncio.to_thread(parts.registry.rollback, to)
+        except VersionMissing as error:
+            raise HTTPException(404, str(error)) from None
+        await parts.refresh()
+        return written(
+            schema.RolledBack(current=back.version, epoch=back.epoch, withdrawn=list(back.withdrawn))
+        )

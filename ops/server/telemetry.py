@@ -1,0 +1,91 @@
+"""What the server counts of itself, as Prometheus metrics of one registry.
+
+Knows: names, labels and buckets. Does not know: who looks, what a route does. Labels are bounded: route
+templates, statuses, rules and reasons, never a user or an item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from ops.server.rules import RULES, Chosen
+
+#: Seconds; from half a millisecond, which a list from memory takes, to the time limit.
+BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+#: Requests for paths that are none of ours.
+NO_ROUTE = "none"
+
+
+class Telemetry:
+    """The metrics of one server."""
+
+    def __init__(self) -> None:
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "hopstream_http_requests_total",
+            "Requests answered, by route template, method and status.",
+            ["route", "method", "status"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "hopstream_http_request_seconds",
+            "Time from a request's head to the end of its answer.",
+            ["route"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._hits = Counter(
+            "hopstream_rule_hits_total",
+            "Candidates that a rule kept out of an answer.",
+            ["rule"],
+            registry=self.registry,
+        )
+        self._events = Counter(
+            "hopstream_http_events_total",
+            "Events of POST /events, by what became of them.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._degraded = Counter(
+            "hopstream_degraded_answers_total",
+            "Answers that were labelled, by label.",
+            ["label"],
+            registry=self.registry,
+        )
+        for rule in RULES:
+            self._hits.labels(rule)
+        for outcome in ("accepted", "rejected"):
+            self._events.labels(outcome)
+
+    def watch(self, name: str, help_text: str, value: Callable[[], float]) -> None:
+        """A gauge that is read when somebody asks."""
+        Gauge(name, help_text, registry=self.registry).set_function(value)
+
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """One request came to its end."""
+        self._requests.labels(route, method, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def chosen(self, chosen: Chosen) -> None:
+        """The rules were applied to candidates."""
+        if chosen.left_out:
+            for rule, num in chosen.hits.items():
+                self._hits.labels(rule).inc(num)
+
+    def labelled(self, label: str | None) -> None:
+        """A list went out, degraded or (None) not."""
+        if label is not None:
+            self._degraded.labels(label).inc()
+
+    def taken(self, accepted: int, rejected: int) -> None:
+        """Events arrived."""
+        self._events.labels("accepted").inc(accepted)
+        self._events.labels("rejected").inc(rejected)
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self.registry)
