@@ -20,13 +20,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from model.names import pack_names, unpack_names
 from model.recommender import Codes, FloatArray, IntArray
 
 Gains = npt.NDArray[np.float32]
+Arrays = dict[str, npt.NDArray[Any]]
 
 DAY_MS = 24 * 3600 * 1000
 #: Move the landmark before 2^x leaves the range of a 32-bit float (about 2^127).
@@ -48,6 +51,13 @@ class MemoryConfig:
     def __post_init__(self) -> None:
         if not 0 < self.window <= self.neighbours:
             raise ValueError(f"window {self.window} must be positive and within neighbours {self.neighbours}")
+
+
+class Recalled(NamedTuple):
+    """What a memory has to say after one history: its neighbours and nothing else."""
+
+    codes_C: IntArray  # of Memory.items, ascending
+    scores_C: FloatArray  # above 0
 
 
 class Memory:
@@ -84,16 +94,94 @@ class Memory:
 
     def scores(self, history: Sequence[str]) -> FloatArray:
         """(I,) by code of ``items``: 0 for no neighbour of the newest items, -inf for a forgotten code."""
+        scores_I = np.zeros(len(self.items))
+        recalled = self.recall(history)
+        scores_I[recalled.codes_C] = recalled.scores_C
+        if self._free:
+            scores_I[self._free] = -np.inf
+        return scores_I
+
+    def recall(self, history: Sequence[str], rejected: Sequence[str] = ()) -> Recalled:
+        """Every neighbour of the newest items with its score.
+
+        ``rejected``, oldest first: their neighbours' scores, as if they were asked about, are taken off, and
+        what falls to 0 is left out (our construction).
+        """
+        sums = self._sums(history)
+        if rejected:
+            off = self._sums(rejected)[: len(sums)]
+            sums[: len(off)] -= off
+        codes_C = np.flatnonzero(sums > 0)
+        return Recalled(codes_C, sums[codes_C] * self._norms(codes_C))
+
+    def shares(self, history: Sequence[str], item: str) -> dict[str, float]:
+        """What each of the newest items adds to the score of ``item``; empty without a neighbour."""
+        code = self.items.get(item)
+        if code is None:
+            return {}
+        norm = float(self._norms(np.array([code]))[0])
+        alone = {name: self._sums([name]) for name in latest(history, self.config.window)}
+        asked = [name for name in alone if self.items.get(name) is not None]
+        return {
+            name: float(alone[name][code]) * self.config.fade**place * norm
+            for place, name in enumerate(asked)
+            if len(alone[name]) > code and alone[name][code] > 0
+        }
+
+    def _sums(self, history: Sequence[str]) -> FloatArray:
+        """By code, as far as there are neighbours: the score without the factor of the scored item."""
         asked_L = self.items.known(latest(history, self.config.window))
         partners = self._partners_IK[asked_L]
         used = partners != FREE
-        norms_I = 1.0 / np.sqrt(self._counts + self.config.damping * self._now + 1e-300)
-        weights_L = norms_I[asked_L] * self._fades(len(asked_L))
+        weights_L = self._norms(asked_L) * self._fades(len(asked_L))
         weights = self._pairs_IK[asked_L][used] * np.repeat(weights_L, used.sum(axis=1))
-        sums_I = np.bincount(partners[used], weights, minlength=len(self.items)) * norms_I[: len(self.items)]
-        if self._free:
-            sums_I[self._free] = -np.inf
-        return sums_I
+        return np.bincount(partners[used], weights).astype(np.float64, copy=False)
+
+    def _norms(self, codes: IntArray) -> FloatArray:
+        return 1.0 / np.sqrt(self._counts[codes] + self.config.damping * self._now + 1e-300)
+
+    def to_arrays(self) -> Arrays:
+        """Everything, for a snapshot: free places of rows are left out. from_arrays gives it back."""
+        num = len(self.items)
+        partners_IK, pairs_IK = self._partners_IK[:num], self._pairs_IK[:num]
+        used = partners_IK != FREE
+        landmark = [] if self._landmark_ms is None else [self._landmark_ms]
+        return {
+            **pack_names("items", self.items.ids),
+            "landmark_ms": np.array(landmark, np.int64),
+            "now": np.array([self._now]),
+            "num_events": np.array([self._num_events], np.int64),
+            "free": np.array(self._free, np.int64),
+            "counts": self._counts[:num].copy(),
+            "touched": self._touched[:num].copy(),
+            "used": np.packbits(used, axis=1),
+            "partners": partners_IK[used],
+            "pairs": pairs_IK[used],
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, config: MemoryConfig | None = None) -> Memory:
+        """Raises ValueError, KeyError when the arrays are not of a memory of this shape."""
+        made = cls(config)
+        names = unpack_names("items", arrays)
+        if len(names) > made.config.max_items:
+            raise ValueError(f"{len(names)} items, at most {made.config.max_items}")
+        made._free = [int(code) for code in arrays["free"]]
+        made.items.restore(names, made._free)
+        if len(arrays["landmark_ms"]):
+            made._landmark_ms = int(arrays["landmark_ms"][0])
+        made._now = float(arrays["now"][0])
+        made._num_events = int(arrays["num_events"][0])
+        made._counts = np.array(arrays["counts"], np.float64)
+        made._touched = np.array(arrays["touched"], np.int64)
+        wide = (len(names), made.config.neighbours)
+        if arrays["used"].shape != (len(names), (made.config.neighbours + 7) // 8):
+            raise ValueError(f"rows of shape {arrays['used'].shape}, expected bits of {wide}")
+        used = np.unpackbits(arrays["used"], axis=1, count=made.config.neighbours).astype(bool)
+        made._partners_IK = np.full(wide, FREE, np.int32)
+        made._pairs_IK = np.zeros(wide, np.float32)
+        made._partners_IK[used], made._pairs_IK[used] = arrays["partners"], arrays["pairs"]
+        return made
 
     def _add_partners(self, code: int, others_L: IntArray, gains_L: Gains) -> None:
         """Raise the pairs in the row of ``code``, making room for partners it does not hold."""

@@ -24,11 +24,15 @@ BLOCK = 64
 MAX_VECTORS = 64
 
 
+Lines = npt.NDArray[np.int64]
+
+
 class Top(NamedTuple):
     """One vector's best lines, best first; fewer than asked when no more are left."""
 
     lines: list[int]
     scores: list[float]
+    others: npt.NDArray[np.float32] | None = None  # scores of the lines that were asked about too
 
 
 class Ranker:
@@ -40,22 +44,30 @@ class Ranker:
         self._index_WD = F.pad(index_ID, (0, 0, 0, -len(index_ID) % BLOCK))
 
     @torch.inference_mode()
-    def top(self, vectors_BD: Tensor, barred: Sequence[npt.NDArray[np.int64]], n: int) -> list[Top]:
-        """The ``n`` lines of highest inner product with each vector, without its ``barred`` lines."""
+    def top(
+        self, vectors_BD: Tensor, barred: Sequence[Lines], n: int, others: Sequence[Lines] | None = None
+    ) -> list[Top]:
+        """The ``n`` lines of highest inner product with each vector, without its ``barred`` lines.
+
+        ``others``: lines whose scores are told too, per vector, barred or not.
+        """
         found: list[Top] = []
         for at in range(0, len(vectors_BD), MAX_VECTORS):
             some = slice(at, at + MAX_VECTORS)
-            found += self._top(vectors_BD[some], barred[some], min(n, self.num_lines))
+            asked = others[some] if others is not None else ()
+            found += self._top(vectors_BD[some], barred[some], min(n, self.num_lines), asked)
         return found
 
-    def _top(self, vectors_BD: Tensor, barred: Sequence[npt.NDArray[np.int64]], n: int) -> list[Top]:
-        if n <= 0:
+    def _top(self, vectors_BD: Tensor, barred: Sequence[Lines], n: int, others: Sequence[Lines]) -> list[Top]:
+        if n <= 0 and not others:
             return [Top([], []) for _ in barred]
         scores_BW = vectors_BD @ self._index_WD.T
+        flat = scores_BW.view(-1)
+        told = torch.split(flat[_places(scores_BW, others)].cpu(), [len(lines) for lines in others])
+        if n <= 0:
+            return [Top([], [], scores.numpy()) for scores in told]
         scores_BW[:, self.num_lines :] = -torch.inf
-        owner = np.repeat(np.arange(len(barred)), [len(lines) for lines in barred])
-        flat = owner * scores_BW.shape[1] + np.concatenate(barred)
-        scores_BW.view(-1)[torch.from_numpy(flat).to(scores_BW.device)] = -torch.inf
+        flat[_places(scores_BW, barred)] = -torch.inf
         # one more than asked: if it ties with the last, which of them belong to the list is still open
         values, lines = (part.cpu().numpy() for part in best(scores_BW, min(n + 1, scores_BW.shape[1])))
         open_B = (values[:, n - 1] == values[:, n]) if values.shape[1] > n else np.zeros(len(values), bool)
@@ -66,10 +78,20 @@ class Ranker:
         order = np.lexsort((lines, -values), axis=-1)
         values, lines = np.take_along_axis(values, order, 1), np.take_along_axis(lines, order, 1)
         left_B = np.isfinite(values).sum(axis=1).tolist()
-        return [
+        tops = [
             Top(line[:left], value[:left])
             for line, value, left in zip(lines.tolist(), values.tolist(), left_B, strict=True)
         ]
+        if others:
+            tops = [top._replace(others=scores.numpy()) for top, scores in zip(tops, told, strict=True)]
+        return tops
+
+
+def _places(scores_BW: Tensor, lines: Sequence[Lines]) -> Tensor:
+    """Of some lines per vector: where their scores stand, all of them in one row."""
+    owner = np.repeat(np.arange(len(lines)), [len(some) for some in lines])
+    flat = owner * scores_BW.shape[1] + np.concatenate([np.zeros(0, np.int64), *lines])
+    return torch.from_numpy(flat).to(scores_BW.device)
 
 
 def best(scores_BW: Tensor, k: int) -> tuple[Tensor, Tensor]:

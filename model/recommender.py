@@ -71,6 +71,12 @@ class Codes:
         if name is not None:
             self._codes[name] = code
 
+    def restore(self, ids: list[str], free: Collection[int]) -> None:
+        """Take these ids in the order of their codes; codes in ``free`` stand for none."""
+        self.ids = ids
+        gone = set(free)
+        self._codes = {name: code for code, name in enumerate(ids) if code not in gone}
+
     def known(self, names: Iterable[str]) -> IntArray:
         """Codes of those that have one, in their order."""
         found = (self._codes.get(name) for name in names)

@@ -5,7 +5,7 @@ Does not know: which sequences are read and how, Kafka, batching, other versions
 scorer with an empty cache.
 """
 
-# D = vector width, I = items
+# B = questions, D = vector width, I = items
 
 from __future__ import annotations
 
@@ -49,6 +49,9 @@ class Ranked:
     experts: list[list[float]]  # per block, per expert: share of the newest position's streams
     positions: int  # computed for this list
     known: bool  # at least one item of the history is in the catalogue
+    lines: list[int]  # of the index, as items
+    others: npt.NDArray[np.float32]  # scores of the lines that were asked about
+    barred: npt.NDArray[np.int64]  # lines that this user must not be shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,16 +95,25 @@ class Scorer:
         self._seen = Seen(self._encoder.num_slots, extend)
         self._ranker = Ranker(torch.from_numpy(version.index).to(self.device))
 
-    def rank(self, asked: Sequence[Asked], n: int) -> RankedBatch:
+    def rank(
+        self, asked: Sequence[Asked], n: int, others: Sequence[npt.NDArray[np.int64]] | None = None
+    ) -> RankedBatch:
         """The ``n`` best items for each question; a batch answers what its questions alone would.
 
         A user may ask several times, oldest state first; a burst of appended events is one computation.
+        ``others``: per question, lines of the index whose scores are told too, for a served sum. Vectors then
+        meet the index rounded to 16 bits: a list carries its vector so, and whoever ranks with that one must
+        come to the same order.
         """
         started_s = time.perf_counter()
         encoded = self._encoder.encode(asked)
         encoded_s = time.perf_counter()
         barred, known = self._barred(encoded.readings)
-        tops = self._ranker.top(torch.from_numpy(encoded.vectors_BD).to(self.device), barred, n)
+        met_BD = encoded.vectors_BD
+        if others is not None:
+            met_BD = met_BD.astype(np.float16).astype(np.float32)
+        tops = self._ranker.top(torch.from_numpy(met_BD).to(self.device), barred, n, others)
+        none = np.zeros(0, np.float32)
         items = self.version.catalogue.items
         lists = [
             Ranked(
@@ -111,6 +123,9 @@ class Scorer:
                 experts=encoded.experts[b],
                 positions=encoded.readings[b].positions,
                 known=known[b],
+                lines=top.lines,
+                others=none if top.others is None else top.others,
+                barred=barred[b],
             )
             for b, top in enumerate(tops)
         ]

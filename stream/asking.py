@@ -81,6 +81,9 @@ class Place:
     vector: npt.NDArray[np.floating] | None  # (D,)
     experts: Sequence[Sequence[float]]  # per block: share of the newest tokens by expert
     known: bool  # the model knew at least one item of the user
+    lines: Sequence[int]  # of the version's index, as `items`
+    others: Sequence[float] | npt.NDArray[np.floating] = ()  # scores of the lines that were asked about
+    barred: Sequence[int] | npt.NDArray[np.integer] = ()  # lines that this user must not be shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,17 @@ class Ranker(Protocol):
     def epoch(self) -> int: ...
     @property
     def labels(self) -> Sequence[str]: ...
-    def rank(self, asking: Sequence[Asking], n: int) -> Ranking: ...
+    @property
+    def items(self) -> Sequence[str]: ...  # by line of the index
+    @property
+    def temperature(self) -> float: ...
+    def lines(self, items: Sequence[str]) -> npt.NDArray[np.int64]: ...  # blend.NO_LINE for unknown items
+    def rank(
+        self,
+        asking: Sequence[Asking],
+        n: int,
+        others: Sequence[npt.NDArray[np.int64]] | None = None,
+    ) -> Ranking: ...
     def forget(self, user: str) -> None: ...
     def popularity(self) -> Counts: ...
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +15,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from model.blend import EPSILON
 from stream.asking import Place
+from stream.mixing import Mixed
 from stream.records import (
     Header,
     Judgement,
@@ -29,7 +32,10 @@ from stream.records import (
 #: Items of every line of a judgement.
 JUDGED_ITEMS: Final = 50
 NO_MODEL: Final = "no model yet"
+MEMORY: Final = "memory"
 POPULAR: Final = "popular"
+#: What an item scores in a sum of the memory alone that knows nothing of it.
+NOTHING_REMEMBERED: Final = round(math.log(EPSILON), 6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,24 +56,27 @@ def list_id(header: Header, epoch: int) -> str:
     return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
 
 
-def make_list(header: Header, place: Place | None, popular: Sequence[str], made: Made) -> RecommendationList:
-    """The list for a request: the model's, or the popular one where there is no model or it knows no item of
-    the user. A forgotten user gets an empty list. Popular items score 1 / place."""
+def make_list(
+    header: Header, place: Place | None, mixed: Mixed | None, popular: Sequence[str], made: Made
+) -> RecommendationList:
+    """The list for a request: ``mixed``, where the model knows an item of the user; else what the memory
+    says, then what is popular, and the list says so. A forgotten user gets an empty list.
+
+    A popular item scores as one that the memory says nothing of.
+    """
+    whole = place is not None and place.known and not header.forgotten
     degraded: str | None = None
     if header.forgotten:
-        scored: list[Scored] = []
-    elif place is not None and place.known:
-        scored = [
-            Scored(item=item, score=round(float(score), 6))
-            for item, score in zip(place.items[: made.top_n], place.scores, strict=False)
-        ]
+        mixed, scored = None, []
     else:
-        degraded = NO_MODEL if made.model is None else POPULAR
         scored = [
-            Scored(item=item, score=round(1.0 / rank, 6))
-            for rank, item in enumerate(popular[: made.top_n], 1)
-        ]
-    whole = place is not None and degraded is None and not header.forgotten
+            Scored(item=item, score=round(score, 6)) for item, score in zip(*_shown(mixed), strict=True)
+        ][: made.top_n]
+        if not whole:
+            degraded = NO_MODEL if made.model is None else MEMORY if scored else POPULAR
+            there = {one.item for one in scored}
+            rest = [item for item in popular if item not in there][: made.top_n - len(scored)]
+            scored += [Scored(item=item, score=NOTHING_REMEMBERED) for item in rest]
     return RecommendationList(
         id=list_id(header, made.epoch),
         user=header.user,
@@ -80,22 +89,38 @@ def make_list(header: Header, place: Place | None, popular: Sequence[str], made:
         if whole and place
         else [],
         vector=_packed(place.vector) if whole and place and place.vector is not None else None,
+        memory={item: round(score, 9) for item, score in mixed.memory.items()} if mixed else {},
+        rows=[Scored(item=item, score=round(score, 6)) for item, score in mixed.rows.items()]
+        if mixed and whole
+        else [],
+        weight=mixed.weight if mixed and (whole or mixed.items) else None,
         degraded=degraded,
         made_ms=made.made_ms,
         took_ms=made.took,
+        memory_cut=mixed.memory_cut if mixed else 0,
     )
 
 
-def make_judgement(header: Header, place: Place | None, popular: Sequence[str], made: Made) -> Judgement:
+def make_judgement(
+    header: Header, place: Place | None, mixed: Mixed | None, popular: Sequence[str], made: Made
+) -> Judgement:
     """What each contender would show for this state; `served` is what the list shows."""
     lines: dict[str, Line] = {}
     if place is not None:
         lines["model"] = Line(version=made.model, items=list(place.items[:JUDGED_ITEMS]))
+    shown, _ = _shown(mixed)
+    if place is None or not place.known:
+        shown = list(dict.fromkeys([*shown, *popular]))
+    lines["memory"] = Line(version=None, items=mixed.remembered[:JUDGED_ITEMS] if mixed else [])
     lines["popular"] = Line(version=None, items=list(popular[:JUDGED_ITEMS]))
-    lines["served"] = lines["model"] if place is not None and place.known else lines["popular"]
+    lines["served"] = Line(version=made.model, items=shown[:JUDGED_ITEMS])
     return Judgement(
         user=header.user, state=_state(header), epoch=made.epoch, lines=lines, made_ms=made.made_ms
     )
+
+
+def _shown(mixed: Mixed | None) -> tuple[list[str], list[float]]:
+    return ([], []) if mixed is None else (mixed.items, mixed.scores)
 
 
 def excluded(header: Header, history: Sequence[str], filter_seen: bool) -> Collection[str]:

@@ -107,12 +107,13 @@ class RecommendationList(msgspec.Struct, frozen=True, kw_only=True, omit_default
     themes: list[ThemeWeight] = []
     experts: list[list[float]] = []  # per block: share of the user's newest tokens by expert
     vector: str | None = None  # base64 of float16: the user vector, for ranking any candidates
-    memory: dict[str, float] = {}
-    rows: list[str] = []
-    weight: float | None = None
-    degraded: str | None = None  # the fallback that made this list: "no model yet", "popular"
+    memory: dict[str, float] = {}  # item -> score of the fast memory; all others have 0
+    rows: list[Scored] = []  # items without a trained row, and the cosine that stands for theirs
+    weight: float | None = None  # of the model against the memory; None: the list is popular
+    degraded: str | None = None  # the fallback that made this list: "no model yet", "memory", "popular"
     made_ms: int = 0
     took_ms: Took | None = None
+    memory_cut: int = 0  # memory scores above 0 that are not in `memory`: the smallest ones
 
     def order(self, generation: int = 0) -> tuple[int, int, int]:
         """Lists of one user never go back in this order (topic generation, offset, epoch)."""
@@ -163,6 +164,7 @@ _requests = msgspec.msgpack.Decoder(Request)
 _lists = msgspec.json.Decoder(RecommendationList)
 _judgements = msgspec.msgpack.Decoder(Judgement)
 _announcements = msgspec.json.Decoder(Announcement)
+_qualities = msgspec.json.Decoder(Quality)
 _pack = msgspec.msgpack.Encoder()
 _json = msgspec.json.Encoder()
 
@@ -200,6 +202,15 @@ def decode_judgement(value: bytes) -> Judgement:
 
 def encode_announcement(announcement: Announcement) -> bytes:
     return _json.encode(announcement)
+
+
+def encode_quality(quality: Quality) -> bytes:
+    return _json.encode(quality)
+
+
+def decode_quality(value: bytes) -> Quality:
+    """Raises msgspec.DecodeError when the record is not a quality record."""
+    return _qualities.decode(value)
 
 
 def decode_announcement(value: bytes) -> Announcement:

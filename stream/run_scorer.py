@@ -36,8 +36,9 @@ from stream.events import Rescore, encode
 from stream.hotswap import HotSwap
 from stream.membership import Heart, Moved, Moves
 from stream.recent import Kept, Recent
-from stream.scoring import Desk, Outgoing, Tally, told
+from stream.scoring import Desk, Outgoing
 from stream.takeover import Gaps, floors, latest_users
+from stream.tally import Tally, told
 from stream.topics import TopicNames
 
 log = logging.getLogger("hopstream.scorer")
@@ -290,7 +291,7 @@ class Role:
         self._reported_s = now_s
         tally, self.parts.desk.tally = self.parts.desk.tally, Tally()
         if tally.requests:
-            log.info("%s", told(tally, passed_s, self._gaps.num_missing))
+            log.info("%s", told(tally, passed_s, self._gaps.num_missing, self.parts.desk.leading.told()))
 
 
 def _now_ms() -> int:

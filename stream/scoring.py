@@ -1,23 +1,31 @@
-"""The scorer's turn on requests in memory: learn, choose, rank, and say what goes out.
+"""The scorer's turn on requests in memory: learn, choose, rank, add up, and say what goes out.
 
 Knows: the order of those steps, what a request that cannot be read becomes, which lists would go back.
 Does not know: Kafka, torch, which version a ranker holds.
 
-A turn answers everything it was handed and keeps nothing for the next. Popular items are taken in arrival
-order, right after the request's own event was learned, so they know that event and nothing later.
+A turn answers everything it was handed and keeps nothing for the next. Of each batch, in arrival order, every
+event is learned and the memory asked at once, so that a list knows its own event and nothing later; then the
+batch is encoded, where order does not matter; then, in arrival order again, events judge the lists that wait
+for them and the weight of that moment adds up the next list. So several states of one user may share a batch,
+and how turns are cut changes nothing.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
+from model.blend import NO_LINE
 from stream.asking import Asking, Place, Ranker, Ranking, Unreadable
 from stream.batcher import batches
+from stream.leading import Leading
 from stream.learning import Learner
 from stream.lists import JUDGED_ITEMS, Made, excluded, make_judgement, make_list
+from stream.mixing import Mixed, Mixer
 from stream.records import Header, Took, encode_judgement, encode_list
+from stream.remembering import Remembered, Remembering
+from stream.tally import Tally
 
 log = logging.getLogger("hopstream.scorer")
 
@@ -33,27 +41,18 @@ class Outgoing:
     headers: dict[str, bytes] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Tally:
-    """What was done since the last report."""
-
-    requests: int = 0
-    lists: int = 0
-    judgements: int = 0
-    malformed: int = 0
-    held_back: int = 0  # lists that would have gone back
-    batches: int = 0
-    positions: int = 0
-    tokens: int = 0
-    turns: int = 0
-    confirm_ms: float = 0.0  # until the broker held records and offsets, sum over turns
-    queue_ms: float = 0.0  # sum over lists
-    encode_ms: float = 0.0  # sum over batches
-    rank_ms: float = 0.0  # sum over batches
-
-
 #: A list's place in the order of one user's lists: (topic id, offset, epoch).
 Floor = tuple[str, int, int]
+
+
+@dataclass(slots=True)
+class _Question:
+    """A request that gets a list."""
+
+    asking: Asking
+    remembered: Remembered
+    outside: Collection[str]  # must not be shown, looked at for items outside the catalogue
+    popular: list[str] | None  # None: only the fallback needs it
 
 
 class Desk:
@@ -72,8 +71,11 @@ class Desk:
         """``topic``: where requests come from, for dead letters; ``clock_ms``: the wall clock."""
         self.ranker: Ranker | None = None
         self.learner = learner
+        self.leading = Leading()
         self.tally = Tally()
         self.floors: dict[str, Floor] = {}  # newest lists another scorer made before we took over
+        self._remembering = Remembering(learner.memory)
+        self._mixer = Mixer(None, self._remembering)
         self._topic = topic
         self._top_n = top_n
         self._max_batch = max_batch
@@ -83,8 +85,17 @@ class Desk:
     def adopt(self, ranker: Ranker) -> None:
         """Serve with this version from the next turn on."""
         self.ranker = ranker
+        self._remembering.adopt(ranker.lines)
+        self._mixer = Mixer(ranker, self._remembering)
         if not self.learner.num_learned:
             self.learner.counts = ranker.popularity()
+
+    def learn(self, header: Header) -> bool:
+        """Learn from a request that somebody else answers or has answered; whether it was new."""
+        new = self.learner.learn(header)
+        if new and header.item is not None:
+            self._remembering.learned(header.item)
+        return new
 
     def answer(self, waiting: Sequence[Asking]) -> list[Outgoing]:
         """Everything to send for these requests, given in arrival order; a user's lists come in that order.
@@ -92,23 +103,12 @@ class Desk:
         A request whose sequences cannot be read becomes a dead letter and does not touch its batch.
         """
         self.tally.requests += len(waiting)
-        cut = batches(waiting, self._max_batch)
-        chosen = {position for batch in cut for position in batch}
-        refused: dict[int, Outgoing] = {}
-        popular: dict[int, list[str]] = {}
-        for position, asking in enumerate(waiting):
-            self.learner.learn(asking.header)
-            if asking.header.forgotten and self.ranker is not None:
-                self.ranker.forget(asking.user)
-            if position in chosen and (asking.sampled or self.ranker is None):
-                try:
-                    popular[position] = self._popular(asking)
-                except Unreadable as error:
-                    refused[position] = self._refuse(asking, error)
-        out = list(refused.values())
-        for batch in cut:
-            members = [position for position in batch if position not in refused]
-            out += self._answer_batch([(waiting[at], popular.get(at)) for at in members])
+        out: list[Outgoing] = []
+        start = 0
+        for batch in batches(waiting, self._max_batch):
+            stop = batch[-1] + 1
+            out += self._answer_part(waiting[start:stop], {position - start for position in batch})
+            start = stop
         return out
 
     def refuse(self, raw: bytes, partition: int, offset: int, key: bytes | None, why: Unreadable) -> Outgoing:
@@ -127,88 +127,138 @@ class Desk:
     def _refuse(self, asking: Asking, why: Unreadable) -> Outgoing:
         return self.refuse(asking.raw, asking.partition, asking.offset, asking.user.encode(), why)
 
+    def _answer_part(self, part: Sequence[Asking], answered: Collection[int]) -> list[Outgoing]:
+        """One batch and the requests between its own that get no list, in arrival order."""
+        began_ms = self._clock_ms()
+        out: list[Outgoing] = []
+        judging: list[bool] = []
+        questions: dict[int, _Question] = {}
+        for position, asking in enumerate(part):
+            judging.append(self.learn(asking.header))
+            if asking.header.forgotten and self.ranker is not None:
+                self.ranker.forget(asking.user)
+            if position in answered:
+                try:
+                    questions[position] = self._question(asking)
+                except Unreadable as error:
+                    out.append(self._refuse(asking, error))
+        started_ms = self._clock_ms()
+        places, ranking, refused = self._rank(list(questions.values()))
+        out += [self._refuse(asking, error) for asking, error in refused]
+        mixing_ms = self._clock_ms()
+        unreadable = {id(asking) for asking, _ in refused}
+        for position, asking in enumerate(part):
+            if judging[position] and asking.header.item is not None:
+                self.leading.judge(asking.user, asking.header.item)
+            question = questions.get(position)
+            if question is None or id(asking) in unreadable:
+                continue
+            made = self._made(asking, ranking, started_ms)
+            try:
+                out += self._records(question, places.get(id(asking)), made)
+            except Unreadable as error:
+                out.append(self._refuse(asking, error))
+        self.tally.memory_ms += started_ms - began_ms
+        self.tally.mix_ms += self._clock_ms() - mixing_ms
+        return out
+
+    def _question(self, asking: Asking) -> _Question:
+        """What this moment's memory and popularity say to it. Raises Unreadable."""
+        remembered = self._remembering.ask(asking.header)
+        popular = self._popular(asking) if asking.sampled or self.ranker is None else None
+        outside: Collection[str] = ()
+        if self.ranker is None or (remembered.lines_R == NO_LINE).any():
+            outside = excluded(asking.header, asking.history, self._filter_seen)
+        return _Question(asking, remembered, outside, popular)
+
+    def _made(self, asking: Asking, ranking: Ranking, started_ms: float) -> Made:
+        ranker = self.ranker
+        queue_ms = max(0.0, started_ms - asking.sent_ms)
+        self.tally.queue_ms += queue_ms
+        return Made(
+            model=ranker.version if ranker else None,
+            epoch=ranker.epoch if ranker else 0,
+            labels=ranker.labels if ranker else (),
+            made_ms=round(self._clock_ms()),
+            took=Took(
+                queue=round(queue_ms, 2), encode=round(ranking.encode_ms, 2), rank=round(ranking.rank_ms, 2)
+            ),
+            top_n=self._top_n,
+        )
+
     def _popular(self, asking: Asking) -> list[str]:
         outside = excluded(asking.header, asking.history, self._filter_seen)
         return self.learner.counts.top(max(self._top_n, JUDGED_ITEMS), outside)
 
-    def _answer_batch(self, members: Sequence[tuple[Asking, list[str] | None]]) -> list[Outgoing]:
-        started_ms = self._clock_ms()
-        asked = [asking for asking, _ in members if asking.header.lengths[0] and not asking.header.forgotten]
-        places, ranking, refused = self._rank(asked)
-        out = [self._refuse(asking, error) for asking, error in refused]
-        unreadable = {id(asking) for asking, _ in refused}
-        ranker = self.ranker
-        for asking, popular in members:
-            if id(asking) in unreadable:
-                continue
-            queue_ms = max(0.0, started_ms - asking.sent_ms)
-            self.tally.queue_ms += queue_ms
-            made = Made(
-                model=ranker.version if ranker else None,
-                epoch=ranker.epoch if ranker else 0,
-                labels=ranker.labels if ranker else (),
-                made_ms=round(self._clock_ms()),
-                took=Took(
-                    queue=round(queue_ms, 2),
-                    encode=round(ranking.encode_ms, 2),
-                    rank=round(ranking.rank_ms, 2),
-                ),
-                top_n=self._top_n,
-            )
-            try:
-                out += self._records(asking, places.get(id(asking)), popular, made)
-            except Unreadable as error:
-                out.append(self._refuse(asking, error))
-        return out
-
-    def _rank(self, asked: list[Asking]) -> tuple[dict[int, Place], Ranking, list[tuple[Asking, Unreadable]]]:
+    def _rank(
+        self, questions: Sequence[_Question]
+    ) -> tuple[dict[int, Place], Ranking, list[tuple[Asking, Unreadable]]]:
         """(places by identity of the request, the ranking, what could not be read)."""
         refused: list[tuple[Asking, Unreadable]] = []
         empty = Ranking(places=[], encode_ms=0.0, rank_ms=0.0, positions=0, tokens=0)
+        asked = [one for one in questions if one.asking.header.lengths[0] and not one.asking.header.forgotten]
         if self.ranker is None or not asked:
             return {}, empty, refused
         try:
-            ranking = self.ranker.rank(asked, max(self._top_n, JUDGED_ITEMS))
+            ranking = self._ranked(self.ranker, asked)
         except Unreadable:  # rare: find who it was, then rank the others
             readable = []
-            for asking in asked:
-                self.ranker.forget(asking.user)  # its cache may have been left half written
+            for one in asked:
+                self.ranker.forget(one.asking.user)  # its cache may have been left half written
                 try:
-                    asking.sequences()
-                    readable.append(asking)
+                    one.asking.sequences()
+                    readable.append(one)
                 except Unreadable as error:
-                    refused.append((asking, error))
+                    refused.append((one.asking, error))
             if not readable:
                 return {}, empty, refused
             asked = readable
-            ranking = self.ranker.rank(asked, max(self._top_n, JUDGED_ITEMS))
+            ranking = self._ranked(self.ranker, asked)
         self.tally.batches += 1
         self.tally.positions += ranking.positions
         self.tally.tokens += ranking.tokens
         self.tally.encode_ms += ranking.encode_ms
         self.tally.rank_ms += ranking.rank_ms
-        places = {id(asking): place for asking, place in zip(asked, ranking.places, strict=True)}
+        places = {id(one.asking): place for one, place in zip(asked, ranking.places, strict=True)}
         return places, ranking, refused
 
-    def _records(
-        self, asking: Asking, place: Place | None, popular: list[str] | None, made: Made
-    ) -> list[Outgoing]:
+    def _ranked(self, ranker: Ranker, asked: Sequence[_Question]) -> Ranking:
+        others = [one.remembered.lines_R for one in asked]
+        return ranker.rank([one.asking for one in asked], max(self._top_n, JUDGED_ITEMS), others)
+
+    def _records(self, question: _Question, place: Place | None, made: Made) -> list[Outgoing]:
+        asking, popular = question.asking, question.popular
         header = asking.header
         key = asking.user.encode()
+        mixed = self._mixed(question, place)
         if popular is None:  # only the fallback needs it: not judged, so its order does not matter
             popular = self._popular(asking) if place is None or not place.known else []
         out = []
         if self._goes_on(header, made.epoch):
             self.tally.lists += 1
-            value = encode_list(make_list(header, place, popular, made))
+            value = encode_list(make_list(header, place, mixed, popular, made))
             out.append(Outgoing(topic="recommendations", partition=asking.partition, key=key, value=value))
         else:
             self.tally.held_back += 1
         if header.sampled and not header.forgotten:
             self.tally.judgements += 1
-            value = encode_judgement(make_judgement(header, place, popular, made))
+            value = encode_judgement(make_judgement(header, place, mixed, popular, made))
             out.append(Outgoing(topic="judgements", partition=asking.partition, key=key, value=value))
         return out
+
+    def _mixed(self, question: _Question, place: Place | None) -> Mixed | None:
+        """Model and memory added up under the weight that leads now, which this list will judge too."""
+        header = question.asking.header
+        if header.forgotten:
+            self.leading.forget(header.user)
+            return None
+        num_items = max(self._top_n, JUDGED_ITEMS)
+        blended = self._mixer.blend(place, question.remembered, question.outside)
+        if place is None or not place.known:
+            return self._mixer.mixed(blended, num_items, 0)
+        num_events = header.lengths[0]
+        self.leading.shown(header.user, num_events, *self._mixer.lists(blended))
+        return self._mixer.mixed(blended, num_items, self.leading.serving(num_events))
 
     def _goes_on(self, header: Header, epoch: int) -> bool:
         """Whether a list for this state does not go back behind one that another scorer has sent."""
@@ -219,17 +269,3 @@ class Desk:
             return False
         del self.floors[header.user]
         return True
-
-
-def told(tally: Tally, passed_s: float, lost_requests: int) -> str:
-    """One line of the log for ``passed_s`` seconds; ``lost_requests`` since the start."""
-    lists, num_batches, turns = max(1, tally.lists), max(1, tally.batches), max(1, tally.turns)
-    hits = 1 - tally.positions / tally.tokens if tally.tokens else 0.0
-    return (
-        f"{tally.requests / passed_s:.0f} requests/s, {tally.lists} lists, "
-        f"{tally.positions / lists:.1f} positions a list, {hits:.1%} from the cache, "
-        f"queue {tally.queue_ms / lists:.1f} ms, encode {tally.encode_ms / num_batches:.1f} ms and "
-        f"rank {tally.rank_ms / num_batches:.1f} ms a batch of {lists / num_batches:.1f}, "
-        f"confirm {tally.confirm_ms / turns:.1f} ms a turn of {tally.requests / turns:.1f}, "
-        f"{tally.malformed} malformed, {tally.held_back} held back, {lost_requests} requests lost"
-    )

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model.encoding import HISTORY, Asked
+import numpy as np
+import numpy.typing as npt
+
+from model.blend import NO_LINE
+from model.config import FIRST_ITEM_ROW
+from model.encoding import Asked
+from model.kinds import Kinds
 from model.popularity import Popularity
 from model.scorer import Scorer
 from model.version import Version
@@ -26,8 +32,10 @@ class Serving:
         self.version = version.name
         self.epoch = epoch
         self.labels: Sequence[str] = version.themes.labels
+        self.items: Sequence[str] = version.catalogue.items
+        self.temperature = version.config.temperature
         self._published = version
-        self._families = version.config.sequences
+        self._kinds = Kinds(version.name, version.config, version.mos.config if version.mos else None)
         self._max_events = version.config.max_events
         self._scorer = Scorer(
             version,
@@ -38,9 +46,21 @@ class Serving:
             filter_seen=filter_seen,
         )
 
-    def rank(self, asking: Sequence[Asking], n: int) -> Ranking:
-        """The ``n`` best items for each request. Raises Unreadable if its sequences cannot be read."""
-        ranked = self._scorer.rank([_asked(one) for one in asking], n)
+    def lines(self, items: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Each item's line of the index, NO_LINE without one."""
+        rows = np.array(self._published.catalogue.rows(items), np.int64)
+        return np.where(rows >= FIRST_ITEM_ROW, rows - FIRST_ITEM_ROW, NO_LINE)
+
+    def rank(
+        self,
+        asking: Sequence[Asking],
+        n: int,
+        others: Sequence[npt.NDArray[np.int64]] | None = None,
+    ) -> Ranking:
+        """The ``n`` best items for each request, and the scores of ``others``: lines per request, NO_LINE
+        scores whatever. Raises Unreadable if a request's sequences cannot be read."""
+        asked = None if others is None else [np.maximum(lines, 0) for lines in others]
+        ranked = self._scorer.rank([_asked(one) for one in asking], n, asked)
         places = [
             Place(
                 items=answer.items,
@@ -48,6 +68,9 @@ class Serving:
                 vector=answer.vector,
                 experts=answer.experts,
                 known=answer.known,
+                lines=answer.lines,
+                others=answer.others,
+                barred=answer.barred,
             )
             for answer in ranked.lists
         ]
@@ -69,11 +92,8 @@ class Serving:
 
     def _tokens(self, one: Asking) -> int:
         """Positions that a scorer without a cache would compute."""
-        return sum(
-            min(length, self._max_events)
-            for kind, length in zip(one.header.kinds, one.header.lengths, strict=True)
-            if kind != HISTORY and kind.partition(":")[0] in self._families
-        )
+        read = self._kinds.reads(one.header).parts
+        return sum(min(one.header.lengths[part.kind], self._max_events) for part in read)
 
 
 def _asked(one: Asking) -> Asked:
@@ -87,4 +107,6 @@ def _asked(one: Asking) -> Asked:
         ts_ms=header.ts,
         hidden=header.hidden,
         sequences=one.sequences,
+        themes=header.themes,
+        routed_by=header.routed_by,
     )

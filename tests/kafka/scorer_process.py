@@ -15,6 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
+from model.blend import NO_LINE
 from model.popularity import Popularity
 from stream.asking import Asking, Place, Ranking
 from stream.hotswap import HotSwap
@@ -30,14 +34,35 @@ class Named:
     version: str
     epoch: int
     labels: Sequence[str] = ()
+    temperature: float = 0.05
 
-    def rank(self, asking: Sequence[Asking], n: int) -> Ranking:
-        items = [] if self.version.startswith("bad") else [self.version, *map(str, range(n - 1))]
-        place = Place(items=items, scores=[1.0] * len(items), vector=None, experts=[], known=True)
+    @property
+    def items(self) -> Sequence[str]:
+        return [self.version, *map(str, range(999))]
+
+    def lines(self, items: Sequence[str]) -> npt.NDArray[np.int64]:
+        return np.full(len(items), NO_LINE)
+
+    def rank(
+        self, asking: Sequence[Asking], n: int, others: Sequence[npt.NDArray[np.int64]] | None = None
+    ) -> Ranking:
+        lines = [] if self.version.startswith("bad") else list(range(n))
+        items = [self.items[line] for line in lines]
         for one in asking:
             one.sequences()
         return Ranking(
-            places=[place] * len(asking),
+            places=[
+                Place(
+                    items=items,
+                    lines=lines,
+                    scores=[1.0] * len(items),
+                    others=np.zeros(len(asked)),
+                    vector=None,
+                    experts=[],
+                    known=True,
+                )
+                for asked in others or [()] * len(asking)
+            ],
             encode_ms=0.0,
             rank_ms=0.0,
             positions=len(asking),

@@ -35,6 +35,7 @@ class Serving:
         self.remembered |= {one.user for one in asking}
         place = Place(
             items=self.items,
+            lines=range(len(self.items)),
             scores=[self.score] * len(self.items),
             vector=np.ones(2, np.float32),
             experts=[],

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 
+from model.blend import NO_LINE
 from model.popularity import Popularity
 from stream.asking import Asking, Place, Ranking, Unreadable
 from stream.events import Interaction
@@ -33,6 +35,8 @@ class FixedRanker:
     """Ranks its catalogue in id order without what the user has; remembers what it was asked."""
 
     labels = ("Drama",)
+    items = CATALOGUE
+    temperature = 0.05
 
     def __init__(self, version: str = "000001", epoch: int = 1) -> None:
         self.version = version
@@ -40,16 +44,25 @@ class FixedRanker:
         self.asked: list[list[str]] = []
         self.forgotten: list[str] = []
 
-    def rank(self, asking: Sequence[Asking], n: int) -> Ranking:
+    def lines(self, items: Sequence[str]) -> npt.NDArray[np.int64]:
+        return np.array([CATALOGUE.index(item) if item in CATALOGUE else NO_LINE for item in items], np.int64)
+
+    def rank(
+        self, asking: Sequence[Asking], n: int, others: Sequence[npt.NDArray[np.int64]] | None = None
+    ) -> Ranking:
         self.asked.append([one.user for one in asking])
         places = []
-        for one in asking:
+        for one, asked in zip(asking, others or [np.zeros(0, np.int64)] * len(asking), strict=True):
             items, _ = one.sequences()["history"]
             left = [item for item in CATALOGUE if item not in items][:n]
+            lines = self.lines(left)
             places.append(
                 Place(
                     items=left,
-                    scores=[1.0 / (1 + place) for place in range(len(left))],
+                    lines=lines.tolist(),
+                    others=1.0 / (1 + asked),
+                    barred=self.lines(items),
+                    scores=(1.0 / (1 + lines)).tolist(),
                     vector=np.ones(4, np.float32),
                     experts=[[0.25, 0.75]],
                     known=bool(set(items) & set(CATALOGUE)),
@@ -169,14 +182,15 @@ def test_each_state_of_a_sampled_user_is_judged() -> None:
 
 
 def test_lines_of_a_judgement_are_up_to_fifty_items() -> None:
-    """Model, popular and served are named, each up to 50 items, whatever the list's own length."""
+    """Model, memory, popular and served are named, each up to 50 items, whatever the list's own length."""
     world = World(sample_share=1.0)
 
     [judgement] = judgements(desk(FixedRanker()).answer([world.ask("ann", "i0")]))
 
-    assert set(judgement.lines) == {"served", "model", "popular"}
+    assert set(judgement.lines) == {"served", "model", "memory", "popular"}
     assert judgement.lines["model"].items == [f"i{number}" for number in range(1, 51)]
     assert judgement.lines["served"] == judgement.lines["model"]
+    assert judgement.lines["memory"].items == []
     assert judgement.lines["popular"].version is None
 
 
@@ -243,7 +257,7 @@ def test_without_a_model_the_list_is_popular_and_says_so() -> None:
     [one] = lists(made.answer([world.ask("ann", "i2")]))
 
     assert (one.degraded, one.model, one.epoch) == ("no model yet", None, 0)
-    assert [(place.item, place.score) for place in one.items] == [("i1", 1.0)]
+    assert shown(one) == ["i1"]
     assert one.vector is None
 
 
