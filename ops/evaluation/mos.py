@@ -209,7 +209,8 @@ def _themes(parts: _Parts, variant: Variant) -> dict[str, object]:
         for part in (learned_S, ~learned_S)
     ]
     health = theme_health(counts[1], unit="sessions", before_K=counts[0])
-    found: dict[str, object] = {"themes": asdict(health), "alarms": Health(themes=health).alarms}
+    spread = {"share": list(health.share), "sessions": health.total, "drift": health.drift}
+    found: dict[str, object] = {"themes": spread, "alarms": Health(themes=health).alarms}
     if parts.truth_n is not None:
         found["routed_rightly"] = routing_accuracy(theme_S, parts.truth_n[starts_S], learned_S, ~learned_S)
     return found
