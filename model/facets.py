@@ -34,7 +34,7 @@ from model.step import ranking_loss
 IntArray = npt.NDArray[np.int64]
 
 #: Moments that are learned from, at most: whole users, drawn by the seed.
-MAX_MOMENTS = 100_000
+MAX_MOMENTS = 20_000
 #: Moments of one step, epochs at most, epochs without a better validation nDCG until the end.
 STEP = 512
 MAX_EPOCHS = 20
@@ -79,10 +79,12 @@ def fit_facets(
 ) -> FacetFit | None:
     """Give a network trained on these events its gate, in place (see fit_gate); one pass over histories.
 
-    None: nothing to weigh by context, since it is of another family, has one stream or its gate already.
+    None: not asked for, or nothing to weigh: another family, one stream, or a gate learned along.
     """
-    if not isinstance(model, FuxiMME) or model.config.streams < 2 or model.config.facet_gate:
+    able = isinstance(model, FuxiMME) and model.config.streams > 1 and not model.config.facet_gate
+    if not (config.gate_apart and able):
         return None
+    assert isinstance(model, FuxiMME)
     started_s = time.monotonic()
     found = fit_gate(model, moments_along(model, events, config.seed), asked(model, questions), config)
     return replace(found, seconds=time.monotonic() - started_s)

@@ -61,7 +61,7 @@ _FAME = replace(
 _LONG = TrainConfig(max_epochs=60, patience=10)  # the FuXi family was still rising after 40 epochs
 
 RECIPES: dict[str, Recipe] = {
-    "served": Recipe(ModelConfig(), TrainConfig()),  # what `hopstream train` makes
+    "served": Recipe(ModelConfig(), TrainConfig(gate_apart=True)),  # what `hopstream train` makes
     "sasrec": Recipe(_SASREC, TrainConfig(patience=10)),
     "hstu": Recipe(replace(_SASREC, family="hstu"), _LONG),
     "fuxi": Recipe(_FUXI, _LONG),

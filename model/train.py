@@ -21,6 +21,7 @@ from model.checkpoint import Checkpoints
 from model.columns import EventColumns
 from model.config import FIRST_ITEM_ROW, ModelConfig, TrainConfig
 from model.errors import NotEnoughData
+from model.facets import FacetFit, fit_facets
 from model.families import build
 from model.fit import VALIDATION_EVENTS, Progress, fit, validate
 from model.run import Epoch
@@ -29,7 +30,7 @@ from model.spectral import spectral_rows
 from model.themes import Labels, fit_themes
 from model.version import Trained, Weights
 
-__all__ = ["fit", "learn", "validate", "warm_start", "weights_of"]
+__all__ = ["fit", "learn", "learn_facets", "validate", "warm_start", "weights_of"]
 
 #: Fewer events than this make no model worth serving.
 MIN_EVENTS = 100
@@ -64,10 +65,11 @@ def warm_start(
         everything, train_config.validation_users, VALIDATION_EVENTS, train_config.seed
     )
     model, curve = learn(events, questions, catalogue, config, train_config, started_s, progress, checkpoints)
+    facets = learn_facets(model, events, questions, train_config)
     index = model.item_index().detach().numpy().copy()
     popularity = np.bincount(everything.rows, minlength=catalogue.num_rows)[FIRST_ITEM_ROW:]
     return Trained(
-        config=config,
+        config=model.config,
         train_config=train_config,
         catalogue=catalogue,
         weights=weights_of(model),
@@ -77,7 +79,7 @@ def warm_start(
         ),
         popularity=popularity,
         learning_curve=[asdict(epoch) for epoch in curve],
-        metrics=_metrics(curve, time.monotonic() - started_s),
+        metrics=_metrics(curve, time.monotonic() - started_s) | (facets.metrics() if facets else {}),
         num_events=len(columns),
         data_digest=data_digest(columns),
     )
@@ -106,6 +108,14 @@ def learn(
             with torch.no_grad():
                 model.items[FIRST_ITEM_ROW:] = torch.from_numpy(rows)
         return model, fit(model, events, questions, train_config, started_s, progress, checkpoints)
+
+
+def learn_facets(
+    model: Backbone, events: Histories, questions: HeldOut, train_config: TrainConfig
+) -> FacetFit | None:
+    """Where the recipe asks for it, the facet gate over a trained network, in place (see fit_facets)."""
+    with _reproducible(train_config):
+        return fit_facets(model, events, questions, train_config)
 
 
 def forget_lags(model: Backbone) -> None:

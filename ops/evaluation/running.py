@@ -21,7 +21,7 @@ from model.metrics import bootstrap, user_auc
 from model.sequences import data_digest
 from model.stages import Answered, Stage, answer
 from model.time_split import TEST_FROM, cut_at, impression_scores
-from model.train import learn
+from model.train import learn, learn_facets
 from ops.evaluation.choices import Protocol
 from ops.evaluation.impressions import Impressions
 from ops.evaluation.naming import Named, changed
@@ -147,6 +147,7 @@ def trained(stage: Stage, run: Run, recipe: Recipe, progress: Progress) -> tuple
     model, curve = learn(
         stage.training, stage.validation, stage.catalogue, recipe.model, recipe.train, wall_s, progress
     )
+    learn_facets(model, stage.training, stage.validation, recipe.train)
     validated = len(stage.validation.targets) > 0
     best = max(curve, key=lambda epoch: epoch.full_ndcg) if validated else curve[-1]
     return model, replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,13 +18,15 @@ from model.facets import FacetFit, Moments, fit_facets, fit_gate, moments_along
 from model.fit import validate
 from model.mme import FuxiMME
 from model.sequences import catalogue_of, histories, hold_out
+from model.train import warm_start
+from tests.model import circles
 from tests.model.circles import rounds
 
 NUM_ITEMS = 200
 SHAPE = ModelConfig(
     dim=16, streams=2, heads=2, blocks=1, experts=1, max_events=24, dropout=0, input_dropout=0
 )
-RECIPE = TrainConfig(negatives=64, threads=1)
+RECIPE = TrainConfig(negatives=64, threads=1, gate_apart=True)
 
 
 def network(num_rows: int = FIRST_ITEM_ROW + NUM_ITEMS) -> FuxiMME:
@@ -190,3 +193,42 @@ def test_moments_are_bounded_by_leaving_out_whole_users(monkeypatch: pytest.Monk
     assert [len(moments.targets_T) for moments in few] == [91, 91, 91]
     assert np.array_equal(few[0].targets_T, few[1].targets_T)
     assert not np.array_equal(few[0].targets_T, few[2].targets_T)
+
+
+@pytest.mark.parametrize(
+    ("shape", "asked_for"),
+    [(SHAPE, False), (replace(SHAPE, streams=1), True), (replace(SHAPE, facet_gate=True), True)],
+)
+def test_where_there_is_nothing_to_weigh_nothing_is_learned(shape: ModelConfig, asked_for: bool) -> None:
+    """Not asked for, one stream, or a gate that was learned along: the network is left alone."""
+    columns = rounds()
+    catalogue = catalogue_of(columns)
+    events, questions = hold_out(histories(columns, catalogue), 40, 64, seed=0)
+    model = FuxiMME(shape, catalogue.num_rows)
+
+    assert fit_facets(model, events, questions, replace(RECIPE, gate_apart=asked_for)) is None
+    assert model.config == shape
+    assert model.training
+
+
+def test_a_gate_is_learned_once() -> None:
+    """Over a network that has one already it is refused."""
+    model = FuxiMME(replace(SHAPE, facet_gate=True), 100)
+    nothing = Moments(torch.zeros(0, 2, 8), np.zeros(0, np.int64), [])
+
+    with pytest.raises(ValueError, match="gate"):
+        fit_gate(model, nothing, nothing, RECIPE)
+
+
+def test_a_published_version_has_the_gate_and_both_numbers() -> None:
+    """The configuration says so, the weights hold W_g and b_g, the metrics with and without it."""
+    recipe = replace(circles.RECIPE, gate_apart=True, max_epochs=3)
+
+    trained = warm_start(rounds(), SHAPE, recipe)
+
+    metrics = trained.metrics
+    assert trained.config.facet_gate == bool(metrics["facets_kept"]) == ("facets_DM" in trained.weights)
+    assert metrics["facets_even_ndcg"] == pytest.approx(metrics["validation_ndcg"])
+    assert bool(metrics["facets_kept"]) == (metrics["facets_gated_ndcg"] >= metrics["facets_even_ndcg"])
+    again = FuxiMME.from_weights(trained.config, trained.weights)
+    assert np.array_equal(again.item_index().numpy(), trained.index)
