@@ -38,9 +38,9 @@ class TooMany(Exception):
 class _Marks(msgspec.Struct):
     """Fields by which a foreign shape is known."""
 
-    timestamp: msgspec.Raw | None = None
-    FeedbackType: msgspec.Raw | None = None
-    ItemId: msgspec.Raw | None = None
+    timestamp: msgspec.Raw = msgspec.Raw()
+    FeedbackType: msgspec.Raw = msgspec.Raw()
+    ItemId: msgspec.Raw = msgspec.Raw()
 
 
 _marks = msgspec.json.Decoder(_Marks)
@@ -80,7 +80,7 @@ def _ours(raw: bytes) -> bytes:
     """The event in our shape; as it is where it cannot be read, for the decoder to say why."""
     try:
         marks = _marks.decode(raw)
-        if marks.timestamp is None and marks.FeedbackType is None and marks.ItemId is None:
+        if not any(map(bytes, (marks.timestamp, marks.FeedbackType, marks.ItemId))):
             return raw
         fields = _any.decode(raw)
         changed = translated(fields)

@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.exceptions import HTTPException
 
-from model.errors import VersionMissing
+from model.errors import ModelError
 from ops.server import schema, telling
 from ops.server.asking import ItemId, MayChange, UserId, checked_id, read, written
 from ops.server.openapi import answers, takes
@@ -74,15 +74,16 @@ def _models(made: APIRouter, parts: Parts) -> None:
         dependencies=[Depends(MayChange(parts.token))],
     )
     async def rollback(request: Request) -> Response:
-        """Let an earlier version serve again; the one that served is withdrawn, and its lists are hidden."""
+        """Let an earlier version serve again; the one that served is withdrawn, and its lists are hidden.
+
+        409 where it cannot come back: it serves already, is newer, was withdrawn, or is damaged.
+        """
         to = (await read(request, schema.RollbackAsked)).to
         try:
-            current = await asyncio.to_thread(parts.registry.current)
-            if current is not None and current.version == to:
-                raise HTTPException(409, f"Version {to} already serves.")
             back = await asyncio.to_thread(parts.registry.rollback, to)
-        except VersionMissing as error:
-            raise HTTPException(404, str(error)) from None
+        except ModelError as error:
+            unheard_of = to is not None and to not in await asyncio.to_thread(parts.registry.list)
+            raise HTTPException(404 if unheard_of else 409, str(error)) from None
         await parts.refresh()
         return written(
             schema.RolledBack(current=back.version, epoch=back.epoch, withdrawn=list(back.withdrawn))

@@ -187,7 +187,7 @@ class Models(Struct, frozen=True, kw_only=True):
 class RollbackAsked(Struct, frozen=True, kw_only=True):
     """Which version is to serve again."""
 
-    to: Annotated[str, Meta(pattern=r"^\d{6,18}$")]
+    to: Annotated[str, Meta(pattern=r"^\d{6,18}$")] | None = None  # null: the newest good one before
 
 
 class RolledBack(Struct, frozen=True, kw_only=True):
