@@ -25,8 +25,10 @@ from ops.commands import (
     digest,
     doctor,
     evaluate,
+    evaluator,
     explain,
     inspect,
+    models,
     recommend,
     replay,
     scorer,
@@ -79,6 +81,7 @@ app.command()(broker.broker)
 app.command()(worker.worker)
 app.command()(scorer.scorer)
 app.command()(server.server)
+app.command()(evaluator.evaluator)
 app.command()(replay.replay)
 app.command()(validate.validate)
 app.command()(train.train)
@@ -86,6 +89,7 @@ app.command()(evaluate.evaluate)
 app.command()(recommend.recommend)
 app.command()(explain.explain)
 app.add_typer(inspect.inspect, name="inspect")
+app.add_typer(models.models, name="models")
 app.command()(digest.digest)
 app.command()(bench.bench)
 app.add_typer(config.config, name="config")

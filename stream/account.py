@@ -1,7 +1,7 @@
 """What a run adds up to: events and what became of them, lists, how long each took, who is left behind.
 
-Knows: the records of events, recommendations, judgements and dead letters, read in any interleaving of their
-topics. Does not know: Kafka, clocks other than the records' own.
+Knows: the records of events, recommendations and dead letters, read in any interleaving of their topics.
+Does not know: Kafka, clocks other than the records' own, what the lists are worth (evaluator.py).
 
 Kept per user are a few numbers, bounded; past the bound the longest silent user goes and is only counted.
 """
@@ -17,9 +17,7 @@ import numpy as np
 
 from stream.following import Became, Following, Told
 from stream.history import Outcome
-from stream.judging import Judge, Judged
 from stream.records import decode_list
-from stream.requests import sampled
 
 MAX_USERS = 200_000
 #: Lists of one user that are remembered until an event that they know is read.
@@ -53,23 +51,18 @@ class Counts:
     lists: int = 0
     degraded: int = 0  # among the lists
     regressed: int = 0  # lists that stand behind a newer one of their user
-    judgements: int = 0
     unreadable: int = 0  # records on the recommendations topic that are no lists
 
 
 class Account:
     """Feed it records; each topic's partition in order, the topics in any interleaving."""
 
-    def __init__(
-        self, following: Following, topic_id: str, sample_share: float, max_users: int = MAX_USERS
-    ) -> None:
+    def __init__(self, following: Following, topic_id: str, max_users: int = MAX_USERS) -> None:
         """``topic_id``: of the events topic; lists of another generation say nothing about this run."""
         self.counts = Counts()
-        self.judge = Judge()
         self.models: dict[str, int] = {}  # lists per version; "" before the first
         self._following = following
         self._topic_id = topic_id
-        self._sample_share = sample_share
         self._max_users = max_users
         self._users: OrderedDict[str, _User] = OrderedDict()
         self._left_behind = 0  # among users that are no longer kept
@@ -79,7 +72,6 @@ class Account:
     def begin(self) -> None:
         """What is measured begins here: users, their events and lists stay known, counts and times do not."""
         self.counts = Counts()
-        self.judge.begin()
         del self._times_ms[:]
 
     def event(
@@ -90,25 +82,12 @@ class Account:
         self._count(told, backfill)
         if told.became is Became.REFUSED:
             return
-        if sampled(told.user, self._sample_share):
-            self._follow(told, offset, written_ms, backfill)
         if not backfill:
             user = self._user(told.user)
             user.newest_event = max(user.newest_event, offset)
             if told.outcome is not None:
                 user.waiting.append((offset, written_ms))
                 self._match(user)
-
-    def _follow(self, told: Told, offset: int, written_ms: int, backfill: bool) -> None:
-        """What the judge must know of a record of a sampled user."""
-        if told.became is Became.FORGOT:
-            self.judge.forgot(told.user)
-        elif told.became is Became.APPLIED:
-            event = Judged(user=told.user, item=told.item, offset=offset, written_ms=written_ms)
-            positive = event if told.positive and not backfill else None
-            self.judge.applied(told.user, self._topic_id, offset, positive, asks=not backfill)
-        elif not backfill:
-            self.judge.asked(told.user, self._topic_id)
 
     def recommendation(self, value: bytes | None, written_ms: int) -> None:
         """A record of the recommendations topic."""
@@ -128,11 +107,6 @@ class Account:
         user.newest_list = max(user.newest_list, place)
         user.early.append((made.state.offset, written_ms))
         self._match(user)
-
-    def judgement(self, value: bytes | None, written_ms: int) -> None:
-        """A record of the judgements topic."""
-        self.counts.judgements += 1
-        self.judge.judgement(value or b"", written_ms)
 
     def dead_letter(self) -> None:
         """A record of the dead-letters topic."""

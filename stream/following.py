@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from stream.events import Forget, Interaction, Malformed, Rescore, decode_record
 from stream.history import Outcome, Rules, User
@@ -38,6 +39,7 @@ class Told:
     user: str = ""
     item: str = ""
     outcome: Outcome | None = None  # of an interaction
+    repeat: bool = False  # the user's history held this item before
 
     @property
     def positive(self) -> bool:
@@ -72,6 +74,15 @@ class Following:
             self.num_events -= len(longest_silent.items)
         return told
 
+    def state(self) -> list[Any]:
+        """All states as bytes, the longest silent user first, for a snapshot."""
+        return [[name, user.to_bytes()] for name, user in self._users.items()]
+
+    def restore(self, state: list[Any]) -> None:
+        """Go on from `state`. Raises StateDamaged."""
+        self._users = OrderedDict((name, User.from_bytes(raw)) for name, raw in state)
+        self.num_events = sum(len(user.items) for user in self._users.values())
+
 
 def _apply(
     user: User,
@@ -82,9 +93,10 @@ def _apply(
     router: Router,
 ) -> Told:
     if isinstance(event, Interaction):
+        repeat = event.item in user.items
         outcome = user.apply(event, topic_id, offset, rules, router)
         became = Became.REPEATED if outcome in _REPEATED else Became.APPLIED
-        return Told(became=became, user=event.user, item=event.item, outcome=outcome)
+        return Told(became=became, user=event.user, item=event.item, outcome=outcome, repeat=repeat)
     if isinstance(event, Forget):
         user.forget(topic_id, offset)
         return Told(became=Became.FORGOT, user=event.user)

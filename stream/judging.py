@@ -1,7 +1,7 @@
-"""Which list is judged by which event, and what that says of each line: the join by offset of the protocol.
+"""Which list is judged by which event: the join by offset of the protocol.
 
-Knows: events of sampled users in order, judgements of their states, ranks. Does not know: Kafka, sessions,
-which events are duplicates (following.py), what made the lists.
+Knows: events of sampled users in order, judgements of their states. Does not know: Kafka, sessions, which
+events are duplicates (following.py), what made the lists, what a verdict adds to (standings.py).
 
 The rule. A user's positive event at offset o is judged by a judgement of the user's state just before it:
 one whose `state.offset` lies in [p, o), where p is the offset of the user's newest applied event before o.
@@ -9,28 +9,24 @@ one whose `state.offset` lies in [p, o), where p is the offset of the user's new
 same.) Of several, made anew after a crash or for a new version, the newest epoch counts that was written
 before the event's own record; if none was, the oldest epoch. So no list counts that could know the event, and
 how fast a replay runs does not change which list is judged. An event waits for its judgement until one of a
-later state of its user has been read (judgements of one user are in order) or the run has ended; then it has
-no list.
+later state of its user has been read (judgements of one user are in order), until the caller says that the
+scorer is past it, or the run has ended; then it is judged by what there is, or has no list.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-import msgspec
-
-from model.metrics import MISS, bootstrap, summary
+from model.metrics import MISS
 from stream.lists import JUDGED_ITEMS
 from stream.records import Judgement, decode_judgement
 
-#: Places that recall, nDCG and MRR look at.
-TOP = 10
 #: Users whose states wait to be judged; past it the longest silent one goes (its events then have no list).
-MAX_USERS = 20_000
-#: Judgements that wait for events, of all users together, some 1.5 kB each; past it the same.
+MAX_USERS = 50_000
+#: Judgements that wait for events, of all users together, some 3 kB each; past it the same.
 MAX_STATES = 100_000
 
 
@@ -42,6 +38,18 @@ class Judged:
     item: str
     offset: int
     written_ms: int  # its record's own timestamp
+    partition: int = 0
+    repeat: bool = False  # the user's history held this item
+    since_ms: int = 0  # timestamp of the user's first record that was followed
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of an event that could have judged a list."""
+
+    event: Judged
+    judgement: Judgement | None  # None: there was no list
+    late: bool = False  # the list was written after the event; reported, and judged all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,60 +80,48 @@ class _User:
     reached: int = -1  # offset of the newest state whose judgement was read
 
 
-class Line:
-    """One contender's ranks, with the user of each: what intervals over users need."""
-
-    def __init__(self) -> None:
-        self.ranks = array("d")
-        self.users = array("l")
-
-
 class Judge:
-    """Feed it events and judgements, each in the order of its topic; ask for the lines at any time."""
+    """Feed it events and judgements, each in the order of its topic; it hands over a verdict per event."""
 
-    def __init__(self, max_users: int = MAX_USERS, max_states: int = MAX_STATES) -> None:
-        self.lines: dict[str, Line] = {}
-        self.judged = 0
-        self.without_list = 0
-        self.late = 0  # judged by a list that was written after the event; reported, and judged all the same
-        self.unreadable = 0
+    def __init__(
+        self, say: Callable[[Verdict], None], max_users: int = MAX_USERS, max_states: int = MAX_STATES
+    ) -> None:
+        self._say = say
         self._max_users = max_users
         self._max_states = max_states
         self._num_states = 0
         self._users: OrderedDict[str, _User] = OrderedDict()
-        self._codes: dict[str, int] = {}
 
     def applied(
         self, user: str, topic_id: str, offset: int, positive: Judged | None, *, asks: bool = True
-    ) -> None:
+    ) -> bool:
         """An event changed the user's state; ``positive`` if it is one that lists are judged by.
 
         ``asks``: a list is made for the new state. The first applied event of a user judges nothing, because
         there was no state, and neither does the first one after a state for which no list was asked.
+        True: there will be a verdict on the event, or there was one already.
         """
         known = self._user(user, topic_id)
         before, known.applied = known.applied, offset
-        if positive is not None and before is not None and known.asked:
+        judges = positive is not None and before is not None and known.asked
+        if positive is not None and before is not None and judges:
             known.due.append(_Due(positive, before))
         known.asked = asks
         self._settle(known)
+        return judges
 
     def asked(self, user: str, topic_id: str) -> None:
         """A list is made for the user's state as it stands."""
         self._user(user, topic_id).asked = True
 
     def forgot(self, user: str) -> None:
-        """The user was erased: nothing about them waits, and the next event is their first."""
+        """The user was erased: what waits has no list, and the next event is their first."""
         if user in self._users:
-            self._num_states -= len(self._users.pop(user).states)
+            self._let_go(user)
 
-    def judgement(self, raw: bytes, written_ms: int) -> None:
-        """A record of the judgements topic."""
-        try:
-            made = decode_judgement(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            self.unreadable += 1
-            return
+    def judgement(self, raw: bytes, written_ms: int) -> Judgement:
+        """A record of the judgements topic, read. Raises msgspec.DecodeError, UnicodeDecodeError."""
+        made = decode_judgement(raw)
         user = self._user(made.user, made.state.topic_id)
         user.states.append(_State(made.state.offset, made.epoch, written_ms, raw))
         self._num_states += 1
@@ -133,19 +129,48 @@ class Judge:
         self._settle(user)
         while self._num_states > self._max_states and len(self._users) > 1:
             self._let_go(next(iter(self._users)))
+        return made
 
-    def begin(self) -> None:
-        """What is measured begins here: users and their states stay, what was counted or waits does not."""
-        self.lines.clear()
-        self.judged = self.without_list = self.late = 0
-        for user in self._users.values():
-            user.due.clear()
+    def passed(self, name: str, offset: int) -> None:
+        """No more judgements will come for this user's events up to ``offset``."""
+        user = self._users.get(name)
+        while user is not None and user.due and user.due[0].event.offset <= offset:
+            self._judge(user, user.due.popleft())
 
     def finish(self) -> None:
         """The run has ended: what waits is judged by what there is."""
         for user in self._users.values():
             while user.due:
                 self._judge(user, user.due.popleft())
+
+    def state(self) -> list[Any]:
+        """All of it as lists and bytes, for a snapshot."""
+        return [
+            [
+                name,
+                user.topic_id,
+                user.applied,
+                user.asked,
+                user.reached,
+                [[state.offset, state.epoch, state.written_ms, state.raw] for state in user.states],
+                [[_fields(due.event), due.before] for due in user.due],
+            ]
+            for name, user in self._users.items()
+        ]
+
+    def restore(self, state: list[Any]) -> None:
+        """Go on from `state`."""
+        self._users.clear()
+        for name, topic_id, applied, asked, reached, states, due in state:
+            self._users[name] = _User(
+                topic_id,
+                applied,
+                asked,
+                [_State(*one) for one in states],
+                deque(_Due(_event(fields), before) for fields, before in due),
+                reached,
+            )
+        self._num_states = sum(len(user.states) for user in self._users.values())
 
     def _user(self, name: str, topic_id: str) -> _User:
         known = self._users.get(name)
@@ -162,7 +187,8 @@ class Judge:
     def _let_go(self, name: str) -> None:
         gone = self._users.pop(name)
         self._num_states -= len(gone.states)
-        self.without_list += len(gone.due)
+        for due in gone.due:
+            self._say(Verdict(due.event, None))
 
     def _settle(self, user: _User) -> None:
         while user.due and user.reached >= user.due[0].event.offset:
@@ -181,32 +207,11 @@ class Judge:
             due.event.written_ms,
         )
         if state is None:
-            self.without_list += 1
+            self._say(Verdict(due.event, None))
         else:
             found = user.states[state]
-            self.judged += 1
-            self.late += found.written_ms > due.event.written_ms
-            self._count(due.event, decode_judgement(found.raw))
-
-    def _count(self, event: Judged, judgement: Judgement) -> None:
-        code = self._codes.setdefault(event.user, len(self._codes))
-        for name, shown in judgement.lines.items():
-            line = self.lines.setdefault(name, Line())
-            line.ranks.append(rank_in_list(shown.items, event.item))
-            line.users.append(code)
-
-    def quality(self, *, intervals: bool = True) -> dict[str, dict[str, float | None]]:
-        """Line → recall@10 with its 90 % interval over users, ndcg@10, mrr (at 10), events and users.
-
-        The interval is None below 100 users, and without ``intervals``, which cost a bootstrap each.
-        """
-        return {name: _measured(line, intervals) for name, line in sorted(self.lines.items())}
-
-    @property
-    def share_without_list(self) -> float:
-        """Of all events that should have been judged."""
-        total = self.judged + self.without_list
-        return self.without_list / total if total else 0.0
+            late = found.written_ms > due.event.written_ms
+            self._say(Verdict(due.event, decode_judgement(found.raw), late))
 
 
 def chosen(states: Sequence[tuple[int, int, int]], before: int, offset: int, written_ms: int) -> int | None:
@@ -228,15 +233,26 @@ def rank_in_list(items: Sequence[str], item: str) -> float:
         return MISS
 
 
-def _measured(line: Line, with_interval: bool) -> dict[str, float | None]:
-    means = summary(line.ranks, TOP)
-    interval = bootstrap([rank <= TOP for rank in line.ranks], line.users) if with_interval else None
-    return {
-        f"recall@{TOP}": means[f"recall@{TOP}"],
-        "low": interval.low if interval else None,
-        "high": interval.high if interval else None,
-        f"ndcg@{TOP}": means[f"ndcg@{TOP}"],
-        "mrr": means[f"mrr@{TOP}"],
-        "events": len(line.ranks),
-        "users": len(set(line.users)),
-    }
+def _fields(event: Judged) -> list[Any]:
+    return [
+        event.user,
+        event.item,
+        event.offset,
+        event.written_ms,
+        event.partition,
+        event.repeat,
+        event.since_ms,
+    ]
+
+
+def _event(fields: list[Any]) -> Judged:
+    user, item, offset, written_ms, partition, repeat, since_ms = fields
+    return Judged(
+        user=user,
+        item=item,
+        offset=offset,
+        written_ms=written_ms,
+        partition=partition,
+        repeat=repeat,
+        since_ms=since_ms,
+    )

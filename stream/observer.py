@@ -47,7 +47,7 @@ class Observer:
         if set(ids) != set(watched):
             raise NothingToObserve(f"(missing: {', '.join(sorted(set(watched) - set(ids)))})")
         rules = Rules.of(settings)
-        self.account = Account(Following(rules), ids[self._names.events], settings.worker.sample_share)
+        self.account = Account(Following(rules), ids[self._names.events])
         self._reader = consumer(bootstrap, max_poll_records=2000, fetch_max_wait_ms=100)
         self._places = [
             TopicPartition(topic, partition)
@@ -87,10 +87,6 @@ class Observer:
         """What is measured begins with the next records; what was read so far stays known."""
         self.account.begin()
 
-    def finish(self) -> None:
-        """The run has ended: events that still wait for a judgement have none."""
-        self.account.judge.finish()
-
     def close(self) -> None:
         self._reader.close()
 
@@ -101,14 +97,12 @@ class Observer:
             account.event(record.key, record.value, record.offset, record.timestamp, backfill=backfill)
         elif topic == names.recommendations:
             account.recommendation(record.value, record.timestamp)
-        elif topic == names.judgements:
-            account.judgement(record.value, record.timestamp)
         else:
             account.dead_letter()
 
     def summary(self) -> dict[str, Any]:
         """The run so far, in the names of `hopstream demo --json`."""
-        account, counts, judge = self.account, self.account.counts, self.account.judge
+        account, counts = self.account, self.account.counts
         return {
             "events": counts.events,
             "applied": counts.applied,
@@ -126,15 +120,8 @@ class Observer:
             "incomplete_users": account.incomplete_users,
             "event_to_list_ms": account.event_to_list_ms(),
             "models": dict(sorted(account.models.items())),
-            "quality": judge.quality(),
-            "judged": {
-                "events": judge.judged,
-                "without_list": judge.without_list,
-                "share_without_list": round(judge.share_without_list, 5),
-                "late": judge.late,
-            },
         }
 
 
 def _watched(names: TopicNames) -> tuple[str, ...]:
-    return (names.events, names.recommendations, names.judgements, names.dead_letters)
+    return (names.events, names.recommendations, names.dead_letters)

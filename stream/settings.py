@@ -94,6 +94,11 @@ class ScorerSettings(_Section):
     rescore_users: int = Field(
         2000, ge=0, description="recently active users scored again after a new version"
     )
+    data_dir: Path = Field(Path(".hopstream/scorer"), description="what each scorer has learned from events")
+    snapshot_ms: DurationMs = Field(60_000, ge=1000, description="how often that is written down")
+    memory_items: int = Field(
+        100_000, ge=1000, description="items that the fast memory keeps neighbours of, 2 KB each"
+    )
 
 
 class ServerSettings(_Section):
@@ -115,6 +120,12 @@ class RuleSettings(_Section):
     hide: tuple[str, ...] = Field((), description="never shown: item:ID or category:NAME")
     boost: tuple[str, ...] = Field((), description="added to scores: item:ID=0.1 or category:NAME=-0.1")
     cap_per_category: int = Field(0, ge=0, description="items of one category in a list; 0: no cap")
+
+
+class EvaluatorSettings(_Section):
+    data_dir: Path = Field(Path(".hopstream/evaluator"), description="snapshot and report.json")
+    window: int = Field(10_000, ge=1, le=1_000_000, description="judged events of the sliding window")
+    report_ms: DurationMs = Field(5000, ge=100, description="how often the report is written, at most")
 
 
 class ModelSettings(_Section):
@@ -143,6 +154,7 @@ class Settings(_Section):
     scorer: ScorerSettings = ScorerSettings()
     server: ServerSettings = ServerSettings()
     rules: RuleSettings = RuleSettings()
+    evaluator: EvaluatorSettings = EvaluatorSettings()
     models: ModelSettings = ModelSettings()
     broker: BrokerSettings = BrokerSettings()
     data: DataSettings = DataSettings()

@@ -136,5 +136,10 @@ class TopicNames:
     def scorer_group(self) -> str:
         return self.prefix + "scorer"
 
+    @property
+    def evaluator_group(self) -> str:
+        """Its commits on `events` say how far the stream is judged."""
+        return self.prefix + "evaluator"
+
     def of(self, topic: Topic) -> str:
         return self.prefix + topic.name

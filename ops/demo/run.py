@@ -21,6 +21,7 @@ from ops.broker import HOST, running
 from ops.demo.background import Background
 from ops.demo.ledger import balance
 from ops.demo.parts import Parts, divide
+from ops.demo.quality import all_judged, events_and_judgements, newest_report, told_quality
 from ops.demo.report import figures, quality_text, unexplained
 from ops.errors import DirectoryRefused, OpsError
 from ops.pacing import Pacing, Unpaced
@@ -36,6 +37,8 @@ from stream.topics import TopicNames
 
 #: How long lists may take to catch up once nothing is sent any more.
 SETTLE_S = 120.0
+#: How long the evaluator may take to judge what is left; what waits after that is told as waiting.
+JUDGE_S = 30.0
 #: How often the live line is made anew: it reads every judged event.
 LINE_S = 1.0
 
@@ -102,8 +105,7 @@ def run(plan: Plan, supervisor: Supervisor, told: Told) -> dict[str, Any]:
         _prepare(plan, parts, settings, supervisor, observer, told)
         with told.phase("replay", f"{len(parts.stream):,} events as clicks; every click changes a list"):
             _replay(plan, parts, settings, supervisor, observer, told)
-        observer.finish()
-        observed = observer.summary()
+        observed = observer.summary() | _quality(settings, supervisor)
         ledger = balance(settings.kafka.bootstrap, settings)
         lists = list_digest(newest_lists(settings.kafka.bootstrap, names))
     finally:
@@ -143,6 +145,9 @@ def _settings(plan: Plan, bootstrap: str) -> Settings:
         "MODELS__DIR": str(plan.folder / "models"),
         "SCORER__RESCORE_USERS": "20000",  # whoever clicked before version 1 gets a list of it
         "WORKER__DATA_DIR": str(plan.folder / "worker"),
+        "SCORER__DATA_DIR": str(plan.folder / "scorer"),
+        "EVALUATOR__DATA_DIR": str(plan.folder / "evaluator"),
+        "EVALUATOR__REPORT_MS": "1s",
     }
     for name, value in wanted.items():
         os.environ.setdefault(f"HOPSTREAM_{name}", value)  # the user's own settings win
@@ -157,6 +162,7 @@ def _prepare(
     with told.phase("data", f"{len(parts.history):,} events of returning users become their histories"):
         supervisor.start(verb("worker"))
         supervisor.start(verb("scorer"))
+        supervisor.start(verb("evaluator"))
         loading = Background(lambda: _load(plan, parts, bootstrap, names))
         _until(supervisor, observer, lambda: loading.done, None)
         loading.result()
@@ -194,14 +200,16 @@ def _replay(
         )
     )
     try:
-        _until(supervisor, observer, lambda: sending.done, None, told, lambda: _live(observer, state))
+        _until(
+            supervisor, observer, lambda: sending.done, None, told, lambda: _live(observer, settings, state)
+        )
     except BaseException:
         sending.stop()
         raise
     sending.result()
     if not _until(supervisor, observer, lambda: _settled(observer), SETTLE_S):
         raise NeverSettled(f"({observer.account.incomplete_users} users behind)")
-    told.show(_live(observer, state))
+    told.show(_live(observer, settings, state))
 
 
 def _until(
@@ -229,6 +237,14 @@ def _until(
     return supervisor.run(look, timeout_s)
 
 
+def _quality(settings: Settings, supervisor: Supervisor) -> dict[str, Any]:
+    """What the evaluator says once it has judged all that there is, or what it says after a while."""
+    folder = settings.evaluator.data_dir
+    ends = events_and_judgements(settings)
+    supervisor.run(lambda: all_judged(newest_report(folder), ends), JUDGE_S)
+    return told_quality(newest_report(folder))
+
+
 def _settled(observer: Observer) -> bool:
     return observer.catch_up(timeout_s=5.0) and observer.account.incomplete_users == 0
 
@@ -244,11 +260,11 @@ def _num_by_version(observer: Observer) -> int:
     return sum(num for version, num in observer.account.models.items() if version)
 
 
-def _live(observer: Observer, state: dict[str, Progress]) -> str:
+def _live(observer: Observer, settings: Settings, state: dict[str, Progress]) -> str:
     now = state.get("now")
     account = observer.account
     times = account.event_to_list_ms()
-    quality = account.judge.quality(intervals=False)
+    quality = newest_report(settings.evaluator.data_dir)["lines"]
     parts = [
         f"{now.acknowledged:,}/{now.total:,} clicks, {now.acknowledged / max(now.seconds, 1e-9):,.0f}/s"
         if now is not None

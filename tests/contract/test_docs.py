@@ -32,8 +32,9 @@ DOCUMENTS = (
     "docs/LOG.md",
     "ops/README.md",
 )
-#: The reason of a dead letter that the scorer writes; the worker's are REASONS.
-OF_REQUESTS = "bad_request"
+#: Reasons of records that are no events, by who writes the dead letter; the worker's are REASONS.
+OF_SCORER = "bad_request"
+OF_EVALUATOR = ("bad_judgement", "bad_list")
 
 
 def text(document: str) -> str:
@@ -135,7 +136,7 @@ def test_environment_variables_in_documents_exist(document: str) -> None:
 
 def test_every_reason_of_a_dead_letter_is_explained() -> None:
     """An operator who reads a reason finds what was wrong."""
-    assert first_names("ops/README.md", "Dead letters") == [*REASONS, OF_REQUESTS]
+    assert first_names("ops/README.md", "Dead letters") == [*REASONS, OF_SCORER, *OF_EVALUATOR]
 
 
 @pytest.mark.parametrize("document", ["ARCHITECTURE.md", "ops/README.md"])

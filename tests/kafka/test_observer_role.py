@@ -69,7 +69,6 @@ def test_a_run_is_read_from_its_start(bootstrap: str, names: TopicNames, setting
     made = a_list(bootstrap, names, "ann", 99, 1, "i2")
     write(bootstrap, [(names.recommendations, "ann", made)])
     assert observer.catch_up()
-    observer.finish()
     observer.close()
 
     assert (offset["events"], offset["incomplete_users"]) == (1, 1)

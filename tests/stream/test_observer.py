@@ -8,13 +8,13 @@ from stream.account import Account
 from stream.events import Forget, Interaction, Rescore, encode
 from stream.following import Following
 from stream.history import Rules
-from stream.records import Judgement, Line, RecommendationList, StateRef, encode_judgement, encode_list
+from stream.records import RecommendationList, StateRef, encode_list
 
 RULES = Rules(gap_ms=1000, keep_events=264)
 
 
 def account(max_users: int = 100) -> Account:
-    return Account(Following(RULES), "t", sample_share=1.0, max_users=max_users)
+    return Account(Following(RULES), "t", max_users=max_users)
 
 
 def click(made: Account, user: str, offset: int, item: str, ms: int, **fields: object) -> None:
@@ -106,16 +106,11 @@ def test_every_event_is_accounted_for() -> None:
 
 
 def test_a_backfilled_event_expects_no_list() -> None:
-    """History that was only loaded leaves nobody behind, and the event after it judges nothing."""
+    """History that was only loaded leaves nobody behind."""
     made = account()
     event = encode(Interaction(ts=1000, user="ann", item="a", type="click"))
     made.event(b"ann", event, 0, 0, backfill=True)
     assert (made.incomplete_users, made.num_users, made.counts.backfilled) == (0, 0, 1)
-
-    click(made, "ann", 1, "b", ms=0)
-    click(made, "ann", 2, "c", ms=0)
-    made.judge.finish()
-    assert made.judge.without_list == 1
 
 
 def test_lists_of_another_generation_complete_nobody() -> None:
@@ -125,36 +120,6 @@ def test_lists_of_another_generation_complete_nobody() -> None:
     a_list(made, "ann", 99, ms=1, topic_id="old")
 
     assert (made.counts.lists, made.incomplete_users) == (1, 1)
-
-
-def test_quality_is_judged_across_topics() -> None:
-    """A positive event is looked up in the judgement of the state before it; a duplicate judges nothing."""
-    made = account()
-    click(made, "ann", 0, "a", ms=0)
-    state = StateRef(topic_id="t", partition=0, offset=0, events=1)
-    lines = {"served": Line(version=None, items=["b", "c"])}
-    made.judgement(encode_judgement(Judgement(user="ann", state=state, epoch=1, lines=lines, made_ms=5)), 5)
-    click(made, "ann", 1, "c", ms=10, id="x")
-    click(made, "ann", 2, "c", ms=11, id="x")
-    made.judge.finish()
-
-    assert made.judge.judged == 1
-    assert list(made.judge.lines["served"].ranks) == [2.0]
-
-
-def test_reading_lists_first_takes_no_event_its_judgement() -> None:
-    """Lists of later states, read before the judgements, do not make an event one without a list."""
-    made = account()
-    a_list(made, "ann", 0, ms=1)
-    a_list(made, "ann", 1, ms=2)
-    click(made, "ann", 0, "a", ms=0)
-    click(made, "ann", 1, "b", ms=1)
-    state = StateRef(topic_id="t", partition=0, offset=0, events=1)
-    lines = {"served": Line(version=None, items=["b"])}
-    made.judgement(encode_judgement(Judgement(user="ann", state=state, epoch=1, lines=lines, made_ms=1)), 1)
-    made.judge.finish()
-
-    assert (made.judge.judged, made.judge.without_list) == (1, 0)
 
 
 def test_users_are_bounded_and_still_counted() -> None:

@@ -1,0 +1,80 @@
+"""Composition root of the evaluator: settings → the role with its clients and its folder.
+
+Knows: what the role is made of, that one folder has one evaluator. Does not know: signals, verdicts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+from pathlib import Path
+from typing import IO
+
+from model.errors import ModelError
+from stream import clients
+from stream.admin import ensure_topics, topic_ids
+from stream.errors import StreamError
+from stream.evaluator import Evaluator
+from stream.groups import WarmStart, first_version
+from stream.history import Rules
+from stream.run_evaluator import Parts, Role
+from stream.settings import Settings
+from stream.topics import TopicNames
+
+log = logging.getLogger("hopstream.evaluator")
+
+
+class EvaluatorRuns(StreamError):
+    """Another evaluator keeps its snapshot in this directory; stop it, or choose another `evaluator.data_dir`
+    and `kafka.prefix`."""
+
+
+def build(settings: Settings, bootstrap: str, ready_file: Path | None) -> Role:
+    """The role, connected. Raises BrokerUnreachable, TopicMismatch, EvaluatorRuns."""
+    names = TopicNames(settings.kafka.prefix)
+    ensure_topics(bootstrap, names, settings.kafka.partitions)
+    folder = settings.evaluator.data_dir
+    lock = _held(folder)
+    evaluator = Evaluator(
+        Rules.of(settings),
+        topic_ids(bootstrap, [names.events])[names.events],
+        settings.kafka.partitions,
+        sample_share=settings.worker.sample_share,
+        filter_seen=settings.scorer.filter_seen,
+        window=settings.evaluator.window,
+    )
+    return Role(
+        Parts(
+            names=names,
+            consumer=clients.consumer(
+                bootstrap, group=names.evaluator_group, max_poll_records=2000, fetch_max_wait_ms=100
+            ),
+            producer=clients.producer(bootstrap),
+            evaluator=evaluator,
+            folder=folder,
+            lock=lock,
+            report_ms=settings.evaluator.report_ms,
+            ready_file=ready_file,
+            first_version=lambda: _first_version(settings.models.dir),
+        )
+    )
+
+
+def _held(folder: Path) -> IO[str]:
+    """The folder is ours until this process ends: the kernel releases the lock."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / ".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise EvaluatorRuns(f"({folder})") from None
+    return lock
+
+
+def _first_version(directory: Path) -> WarmStart | None:
+    try:
+        return first_version(directory)
+    except (ModelError, OSError) as error:
+        log.warning("the first version cannot be read, groups stay unknown: %s", error)
+        return None
