@@ -148,10 +148,13 @@ class Registry:
         """
         if to is not None:
             self._published(to)
+        if self.current() is None:
+            raise VersionMissing(f"({self._directory} holds none yet)")
         with self._locked():
             current = self.current()
-            if current is None or (serving is not None and current.version != serving):
-                raise VersionMissing(f"{serving or 'Nothing'} does not serve; there is nothing to roll back.")
+            assert current is not None  # a registry never loses its current version
+            if serving is not None and current.version != serving:
+                raise VersionMissing(f"{serving} does not serve any more; there is nothing to roll back.")
             if to is None:
                 to = self._last_good(current)
             if to is None:

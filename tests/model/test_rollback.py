@@ -131,7 +131,7 @@ def test_a_rollback_of_what_no_longer_serves_changes_nothing(directory: Path) ->
     """A watch that decided late does not withdraw the version after the one it watched."""
     registry = line_of(directory, None, None, None)
 
-    with pytest.raises(VersionMissing, match="000002 does not serve"):
+    with pytest.raises(VersionMissing, match="000002 does not serve any more"):
         registry.rollback(serving="000002")
     assert serving(registry).version == "000003"
 
