@@ -40,7 +40,7 @@ def ranks_at(
     ranks: list[FloatArray] = []
     with torch.inference_mode():
         index_ID = reader.backbone.item_index()
-        for users, some_T in _by_users(reader, cuts_T):
+        for users, some_T in by_users(reader, cuts_T):
             routed = reader.route(users)
             views = reader.read(routed, some_T)
             seen = seen_before(reader.events, some_T + 1) if filter_seen else None
@@ -63,7 +63,7 @@ def scores_at(reader: Reader, after_E: IntArray, lines_E: IntArray, *, aware: bo
     with torch.inference_mode():
         index_ID = reader.backbone.item_index()
         theme_I = _themes_of_items(reader)
-        for users, some_T in _by_users(reader, np.unique(after_E[able])):
+        for users, some_T in by_users(reader, np.unique(after_E[able])):
             routed = reader.route(users)
             views = reader.read(routed, some_T)
             made = aware_states(reader, routed, views, some_T) if aware else [views.fused.states_TMd]
@@ -84,7 +84,7 @@ def cuts_before(reader: Reader, asked_n: npt.NDArray[np.bool_]) -> IntArray:
     return np.flatnonzero(asked) - 1
 
 
-def _by_users(reader: Reader, cuts_T: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
+def by_users(reader: Reader, cuts_T: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
     """(users, their cuts): whole users while they fit, in order."""
     user_T = np.searchsorted(reader.events.starts, cuts_T, side="right") - 1
     at = 0
