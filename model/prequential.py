@@ -8,7 +8,6 @@ an event before. An item outside the model's catalogue takes part in the served 
 """
 
 # E = judged events, D = width of a user vector, I = items of the model's catalogue, J = items of the columns
-# O = items that may be shown, W = weights
 
 from __future__ import annotations
 
@@ -23,16 +22,14 @@ from model.backbone import Backbone
 from model.catalogue import Catalogue
 from model.columns import EventColumns
 from model.config import FIRST_ITEM_ROW
-from model.cooccurrence import CoOccurrence
 from model.evaluate import judged_events, seen_before, target_ranks
 from model.factorisation import FactorConfig, Factorisation
-from model.leader import JUDGED, Leaders, gains
 from model.memory import MemoryConfig
 from model.recommender import Popular, Recommender
 from model.sequences import histories
 from model.session_knn import SessionConfig, SessionKnn
 from model.states import states, states_before
-from model.sums import WEIGHTS, candidates, memory_logs, stand_in, sum_ranks, top_sum
+from model.summing import Heard, Summed, Summing
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -61,16 +58,6 @@ class FrozenModel:
     index_ID: Vectors
     vectors_ED: Vectors  # in the order of judged_events
     temperature: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summed:
-    """What became of model and memory together."""
-
-    memory_E: FloatArray  # ranks by the memory alone
-    served_E: FloatArray  # under the weight that led when the list was made
-    fixed_WE: FloatArray  # under every weight all along: the best of them is known in hindsight only
-    weights_E: FloatArray  # that served
 
 
 def frozen(model: Backbone, catalogue: Catalogue, columns: EventColumns, num_warm: int) -> FrozenModel:
@@ -117,7 +104,7 @@ def ranks_along(
     """(E,) ranks of a recommender that answers before each judged event and learns every event."""
     seen: dict[int, set[str]] = {}
     ranks: list[float] = []
-    for place, (code, item, time_ms) in enumerate(_events(columns)):
+    for place, (code, item, time_ms) in enumerate(in_order(columns)):
         user, name = columns.users[code], columns.items[item]
         known = seen.setdefault(code, set())
         if place >= num_warm and known:
@@ -148,82 +135,21 @@ def sums_along(
     model: FrozenModel, columns: EventColumns, num_warm: int, choices: Choices, filter_seen: bool = True
 ) -> Summed:
     """Model and memory together, judged at every event, weighed by the leader of the judgements so far."""
-    pass_ = _Pass(model, columns, choices, filter_seen)
-    cosines = _cosines(model, columns)
-    for place, (user, item, time_ms) in enumerate(_events(columns)):
-        if place >= num_warm and user in pass_.seen:
-            pass_.judge(user, item, next(cosines))
-        pass_.learn(user, item, time_ms)
-    return Summed(
-        memory_E=np.array(pass_.memory_ranks, np.float64),
-        served_E=np.array(pass_.served_ranks, np.float64),
-        fixed_WE=np.array(pass_.fixed_ranks, np.float64).reshape(-1, len(WEIGHTS)).T,
-        weights_E=np.array(pass_.weights, np.float64),
-    )
+    summing = Summing(columns, choices.memory, choices.epsilon, filter_seen)
+    cosines, known_J = cosines_of(model, columns), known_items(model.catalogue, columns)
+    for place, (user, item, time_ms) in enumerate(in_order(columns)):
+        if place >= num_warm and user in summing.seen:
+            summing.judge(user, item, [Heard(next(cosines), known_J, model.temperature)])
+        summing.learn(user, item, time_ms)
+    return summing.summed()
 
 
-class _Pass:
-    """State of one pass over the stream: the memory, the leaders, who has seen what, and the ranks so far."""
-
-    def __init__(
-        self, model: FrozenModel, columns: EventColumns, choices: Choices, filter_seen: bool
-    ) -> None:
-        self.seen: dict[int, list[int]] = {}
-        self.memory_ranks: list[float] = []
-        self.served_ranks: list[float] = []
-        self.fixed_ranks: list[FloatArray] = []
-        self.weights: list[float] = []
-        self._columns = columns
-        self._epsilon = choices.epsilon
-        self._temperature = model.temperature
-        self._filter_seen = filter_seen
-        self._counter = CoOccurrence(choices.memory)
-        self._leaders = Leaders(len(WEIGHTS))
-        self._known_J = np.array([name in model.catalogue for name in columns.items], bool)
-        self._taken_J = np.zeros(len(columns.items), bool)
-        self._item_of_code = np.zeros(len(columns.items), np.int64)  # of the memory's codes
-
-    def judge(self, user: int, item: int, cosines_J: Vectors) -> None:
-        """Rank the event's item under every weight, then let the lists judge the weights."""
-        open_J = self._taken_J.copy()
-        if self._filter_seen:
-            open_J[self.seen[user]] = False
-        open_O = np.flatnonzero(open_J)
-        target = int(np.searchsorted(open_O, item)) if open_J[item] else -1
-        memory_O = self._memory(user)[open_O]
-        cosines_O = stand_in(cosines_J[open_O].astype(np.float64), memory_O, self._known_J[open_O])
-        ranks_W = sum_ranks(cosines_O, memory_logs(memory_O, self._epsilon), target, self._temperature)
-        leader = self._leaders.of(len(self.seen[user]))
-        self.weights.append(WEIGHTS[leader.serving])
-        self.served_ranks.append(ranks_W[leader.serving])
-        self.memory_ranks.append(ranks_W[0])
-        self.fixed_ranks.append(ranks_W)
-        leader.judge(self._gains(cosines_O, memory_O, target))
-
-    def learn(self, user: int, item: int, time_ms: int) -> None:
-        name = self._columns.items[item]
-        self._counter.observe(self._columns.users[user], name, time_ms)
-        code = self._counter.items.get(name)
-        assert code is not None
-        self._item_of_code[code] = item
-        self._taken_J[item] = True
-        self.seen.setdefault(user, []).append(item)
-
-    def _memory(self, user: int) -> FloatArray:
-        """(J,) memory scores by item code of the columns."""
-        scores_J = np.zeros(len(self._columns.items))
-        scores = self._counter.scores(self._columns.users[user])
-        scores_J[self._item_of_code[: len(scores)]] = np.maximum(scores, 0.0)
-        return scores_J
-
-    def _gains(self, cosines_O: FloatArray, memory_O: FloatArray, target: int) -> FloatArray:
-        chosen = candidates(cosines_O, memory_O, JUDGED)
-        logs = memory_logs(memory_O[chosen], self._epsilon)
-        lists = [chosen[top].tolist() for top in top_sum(cosines_O[chosen], logs, JUDGED, self._temperature)]
-        return gains(lists, target)
+def known_items(catalogue: Catalogue, columns: EventColumns) -> npt.NDArray[np.bool_]:
+    """(J,) whether each item of the columns has a row."""
+    return np.array([name in catalogue for name in columns.items], bool)
 
 
-def _cosines(model: FrozenModel, columns: EventColumns) -> Iterator[Vectors]:
+def cosines_of(model: FrozenModel, columns: EventColumns) -> Iterator[Vectors]:
     """(J,) per judged event, by item code of the columns; 0 outside the catalogue."""
     lines_J = np.array([model.catalogue.row(name) for name in columns.items], np.int64) - FIRST_ITEM_ROW
     known_J = lines_J >= 0
@@ -234,5 +160,6 @@ def _cosines(model: FrozenModel, columns: EventColumns) -> Iterator[Vectors]:
         yield from model.vectors_ED[start : start + size] @ index_JD.T
 
 
-def _events(columns: EventColumns) -> Iterator[tuple[int, int, int]]:
+def in_order(columns: EventColumns) -> Iterator[tuple[int, int, int]]:
+    """(user code, item code, Unix ms) of every event."""
     return zip(columns.user.tolist(), columns.item.tolist(), columns.time_ms.tolist(), strict=True)
