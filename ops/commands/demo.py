@@ -33,13 +33,17 @@ def demo(
         float | None, typer.Option(min=1e-6, help="The events' own clock, so much faster.")
     ] = None,
     as_fast: Annotated[bool, typer.Option("--max", help="As fast as the broker acknowledges.")] = False,
+    lockstep: Annotated[
+        bool,
+        typer.Option("--lockstep", help="Each event waits for the last one's list."),
+    ] = False,
     warm_s: Annotated[int, typer.Option("--warm-start", min=1, help="Seconds to train version 1.")] = 45,
     folder: Annotated[Path, typer.Option(help="Run folder; emptied first.")] = Path(".hopstream/demo"),
     headless: Annotated[bool, typer.Option(help="No live display.")] = False,
     bootstrap: options.Bootstrap = None,
     as_json: options.Json = False,
 ) -> None:
-    """Start a broker, a worker and a scorer, train a first version, replay clicks and watch the lists change.
+    """Start broker, worker, scorer and server, train a first version, replay clicks, watch the lists change.
 
     Nothing has to run before; nothing is left running after. The last fifth of the data set is replayed.
 
@@ -48,6 +52,8 @@ def demo(
 
     Example: hopstream demo --headless --dataset ml-100k --events 5000 --json
     """
+    from dataclasses import replace
+
     from ops import exit_codes
     from ops.demo.report import summary
     from ops.demo.run import Told, fresh_folder, run
@@ -56,8 +62,8 @@ def demo(
     from ops.rate_line import RateLine
     from ops.supervisor import Supervisor
 
-    if (speed is not None) + (rate is not None) + as_fast > 1:
-        raise typer.BadParameter("choose one of --speed, --rate and --max")
+    if (speed is not None) + (rate is not None) + as_fast + lockstep > 1:
+        raise typer.BadParameter("choose one of --speed, --rate, --max and --lockstep")
     settings = options.settings_from(None, bootstrap)
     folder = folder.resolve()
     fresh_folder(folder)
@@ -67,6 +73,7 @@ def demo(
         plan = _plan(
             dataset, simulated, seed, settings, folder, told.say, (rate, speed, as_fast), events, warm_s
         )
+        plan = replace(plan, lockstep=lockstep)
         try:
             with Supervisor(folder, stop_asked=lambda: stop.asked) as supervisor:
                 told.say(f"[demo] everything the roles say: {folder / 'roles.log'}")

@@ -32,6 +32,10 @@ def replay(
     ] = None,
     rate: Annotated[float | None, typer.Option(min=1e-3, help="So many events per second.")] = None,
     as_fast: Annotated[bool, typer.Option("--max", help="As fast as the broker acknowledges.")] = False,
+    lockstep: Annotated[
+        bool,
+        typer.Option("--lockstep", help="Each event waits for the last one's list."),
+    ] = False,
     start: Annotated[
         str, typer.Option("--from", metavar="POSITION", help="Row (5000), share (0.8) or ts=UNIX_MS.")
     ] = "0",
@@ -54,13 +58,17 @@ def replay(
     """Send a data set's events to the events topic, in time order, never faster than acknowledged.
 
     Without --speed, --rate or --max the events go at 100 per second. Item records go first. Waits while the
-    scorer is far behind. Ctrl-C stops cleanly; --resume goes on from there.
+    scorer is far behind. With --lockstep the lists are the same in every run; set worker.linger_ms and
+    scorer.max_wait_ms to 0 for it. Ctrl-C stops cleanly; --resume goes on from there.
 
     Exit status: 0 sent, or stopped by Ctrl-C; 2 usage; 3 no broker; 4 no such data set.
 
     Example: hopstream replay ml-latest-small --from 0.8 --rate 200
     """
+    from functools import partial
+
     from ops.broker import resolve_bootstrap
+    from ops.lockstep import lockstep as in_lockstep
     from ops.processes import StopRequest
     from ops.rate_line import RateLine
     from ops.replay import replay as send
@@ -69,6 +77,8 @@ def replay(
     from stream.topics import TopicNames
 
     _check(name, simulated, speed, rate, as_fast, clock)
+    if lockstep and (backfill or as_fast or speed is not None or rate is not None):
+        raise typer.BadParameter("--lockstep has no pace, and a backfill makes no lists to wait for")
     settings = options.settings_from(config, bootstrap)
     address = resolve_bootstrap(settings)
     names = TopicNames(settings.kafka.prefix)
@@ -77,12 +87,11 @@ def replay(
         ensure_topics(address, names, settings.kafka.partitions)
         events, resumed = _chosen(dataset, start, end, limit, address if resume else None, names.events)
         num_items = 0 if resumed else send_items(dataset.items(), address, names)
-        summary = send(
+        at_pace = partial(send, pacing=_pacing(events, speed, rate, as_fast), backfill=backfill)
+        summary = (in_lockstep if lockstep else at_pace)(
             events,
             address,
             names,
-            _pacing(events, speed, rate, as_fast),
-            backfill=backfill,
             progress=lambda at: line.show(_told(at)),
             stop=lambda: stop.asked,
         )

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from model.registry import Registry
 from ops.broker import HOST, running
 from ops.demo.background import Background
 from ops.demo.ledger import balance
+from ops.demo.live import live_line
 from ops.demo.parts import Parts, divide
 from ops.demo.quality import all_judged, events_and_judgements, newest_report, told_quality
-from ops.demo.report import figures, quality_text, unexplained
+from ops.demo.report import figures, unexplained
 from ops.errors import DirectoryRefused, OpsError
+from ops.lockstep import lockstep
 from ops.pacing import Pacing, Unpaced
-from ops.ports import free_port
+from ops.ports import free_port, is_free
 from ops.replay import Progress, replay, send_items
 from ops.supervisor import Supervisor, verb
 from stream import admin
@@ -63,6 +66,7 @@ class Plan:
     seed: int
     folder: Path
     bootstrap: str  # "": start a broker
+    lockstep: bool = False  # the next event waits for the last one's list; pacing says nothing then
 
 
 @dataclass(slots=True)
@@ -96,6 +100,8 @@ def run(plan: Plan, supervisor: Supervisor, told: Told) -> dict[str, Any]:
         settings = _settings(plan, _bootstrap(plan, supervisor))
         names = TopicNames(settings.kafka.prefix)
         admin.ensure_topics(settings.kafka.bootstrap, names, settings.kafka.partitions)
+        address = _server(settings, supervisor)
+    told.say(f"[server] lists over HTTP: {address}/docs")
     told.say(f"[broker] look in from another terminal: hopstream --bootstrap {settings.kafka.bootstrap} …")
     parts = divide(plan.dataset.events, settings.events.negative, settings.events.neutral, plan.limit)
     if not len(parts.stream):
@@ -135,6 +141,14 @@ def _bootstrap(plan: Plan, supervisor: Supervisor) -> str:
     return found
 
 
+def _server(settings: Settings, supervisor: Supervisor) -> str:
+    """The server, at its port or, where somebody has that, at a free one; returns its address."""
+    host, port = settings.server.host, settings.server.port
+    port = port if port and is_free(host, port) else free_port(host)
+    supervisor.start(verb("server", "--port", str(port)))
+    return f"http://{host}:{port}"
+
+
 def _settings(plan: Plan, bootstrap: str) -> Settings:
     """What every role of this demo reads from its environment."""
     wanted = {
@@ -149,6 +163,8 @@ def _settings(plan: Plan, bootstrap: str) -> Settings:
         "EVALUATOR__DATA_DIR": str(plan.folder / "evaluator"),
         "EVALUATOR__REPORT_MS": "1s",
     }
+    if plan.lockstep:  # nobody waits for company, and every list is judged
+        wanted |= {"WORKER__LINGER_MS": "0", "SCORER__MAX_WAIT_MS": "0", "WORKER__SAMPLE_SHARE": "1"}
     for name, value in wanted.items():
         os.environ.setdefault(f"HOPSTREAM_{name}", value)  # the user's own settings win
     return load()
@@ -189,19 +205,24 @@ def _replay(
 ) -> None:
     state: dict[str, Progress] = {}
     names = TopicNames(settings.kafka.prefix)
+    send = lockstep if plan.lockstep else partial(replay, pacing=plan.pacing(parts.stream))
     sending = Background(
-        lambda: replay(
+        lambda: send(
             parts.stream,
             settings.kafka.bootstrap,
             names,
-            plan.pacing(parts.stream),
             progress=lambda at: state.update(now=at),
             stop=lambda: sending.asked_to_stop,
         )
     )
     try:
         _until(
-            supervisor, observer, lambda: sending.done, None, told, lambda: _live(observer, settings, state)
+            supervisor,
+            observer,
+            lambda: sending.done,
+            None,
+            told,
+            lambda: live_line(observer, settings, state),
         )
     except BaseException:
         sending.stop()
@@ -209,7 +230,7 @@ def _replay(
     sending.result()
     if not _until(supervisor, observer, lambda: _settled(observer), SETTLE_S):
         raise NeverSettled(f"({observer.account.incomplete_users} users behind)")
-    told.show(_live(observer, settings, state))
+    told.show(live_line(observer, settings, state))
 
 
 def _until(
@@ -258,21 +279,3 @@ def _serves(observer: Observer, settings: Settings, wanted: int) -> bool:
 
 def _num_by_version(observer: Observer) -> int:
     return sum(num for version, num in observer.account.models.items() if version)
-
-
-def _live(observer: Observer, settings: Settings, state: dict[str, Progress]) -> str:
-    now = state.get("now")
-    account = observer.account
-    times = account.event_to_list_ms()
-    quality = newest_report(settings.evaluator.data_dir)["lines"]
-    parts = [
-        f"{now.acknowledged:,}/{now.total:,} clicks, {now.acknowledged / max(now.seconds, 1e-9):,.0f}/s"
-        if now is not None
-        else "0 clicks",
-        f"{account.counts.lists / max(now.seconds, 1e-9) if now is not None else 0:,.0f} lists/s",
-        "event to list "
-        + "/".join("-" if ms is None else f"{ms:.0f}" for ms in list(times.values())[:2])
-        + " ms",
-    ]
-    parts += [f"{name} {quality_text(quality[name])}" for name in ("model", "popular") if name in quality]
-    return " · ".join(parts)
