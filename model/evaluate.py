@@ -8,6 +8,7 @@ Does not know: files, topics, training, lists that were really shown.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -65,13 +66,14 @@ def evaluate(
     num_warm: int,
     *,
     filter_seen: bool = True,
+    others: Mapping[str, FloatArray] | None = None,
 ) -> Report:
     """Judge every event from ``num_warm`` on whose user has an earlier one.
 
     Lines: model (candidates: its catalogue), popular and popular-decayed (candidates: items with an event
     before). All answer from the events before the judged one. Groups: warm and cold users, new items (not in
     the warm part), repeats, hittable (a candidate of the model and not filtered). ``filter_seen`` takes all
-    earlier items of the user out.
+    earlier items of the user out. ``others``: ranks of further lines, in the order of judged_events.
     """
     judged_E = judged_events(columns, num_warm)
     half_life_ms = choose_half_life(columns, num_warm, filter_seen)
@@ -79,6 +81,7 @@ def evaluate(
         "model": model_ranks(model, catalogue, columns, num_warm, filter_seen),
         "popular": popularity_ranks(columns, num_warm, None, filter_seen),
         "popular-decayed": popularity_ranks(columns, num_warm, half_life_ms, filter_seen),
+        **(others or {}),
     }
     groups = groups_of(columns, num_warm, judged_E, catalogue, filter_seen)
     users_E = columns.user[judged_E]

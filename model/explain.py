@@ -5,12 +5,13 @@ encoding of a user's sequences. Does not know: users, topics, titles, how a list
 
     score(i) = (w / tau) * sum over m of g_m <x_m, e_im>  +  (1 - w) * log(memory(i) + eps)
     without a memory:      sum over m of g_m <x_m, e_im>
+    under MoS x is what was fused: the shares of global, local and theme sequences are told beside the terms
 
 Facets are Fuxi-MME's streams under FAME's gate (arXiv 2411.01457); what they mean is for titles to tell. The
 form of the explanation is our construction.
 """
 
-# M = facets, d = their width, H = history items, L = layers with a mixture, E = experts
+# M = facets, d = their width, H = history items, L = layers with a mixture, E = experts, P = places of states
 
 from __future__ import annotations
 
@@ -22,10 +23,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.backbone import Backbone, last, unit
+from model.adapters import AllViews
+from model.backbone import Adaptable, Backbone, last
 from model.batch import padded
 from model.catalogue import Catalogue
-from model.config import FIRST_ITEM_ROW
+from model.config import FIRST_ITEM_ROW, KINDS
+from model.fusion import averaged, fused, num_places
+from model.kinds import Kinds
+from model.mos import MoS
 
 #: Kind → (items, times in Unix ms), arrival order, as a request holds them.
 Sequences = Mapping[str, tuple[Sequence[str], Sequence[int]]]
@@ -70,6 +75,8 @@ class Explanation:
     facets: list[Facet]
     memory: Recalled | None
     sequences: dict[str, int]  # kind → events that were read
+    shares: dict[str, float]  # global, local, theme → how much each counts in the state
+    themes: list[tuple[int, float]]  # (theme, weight) that count; none without MoS
     experts: list[list[float]]  # per layer with a mixture: share of the newest positions by expert
     seen: bool  # the item is in the history: lists leave it out where seen items are filtered
 
@@ -86,40 +93,82 @@ class Memories:
     shares: Mapping[str, float]  # history item → what it adds to memory(i)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Themes:
+    """What a version with MoS needs to know of a request beside its sequences."""
+
+    version: str  # that explains
+    mos: MoS
+    weights: tuple[tuple[int, float], ...]  # (theme, weight), heaviest first
+    routed_by: str | None  # version whose table chose them
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """kinds.Question."""
+
+    kinds: tuple[str, ...]
+    lengths: tuple[int, ...]
+    themes: tuple[tuple[int, float], ...]
+    routed_by: str | None
+
+
 class Explainer:
     """Explains any item for one user's sequences by one version."""
 
     def __init__(
-        self, network: Backbone, catalogue: Catalogue, sequences: Sequences, num_near: int = 3
+        self,
+        network: Backbone,
+        catalogue: Catalogue,
+        sequences: Sequences,
+        num_near: int = 3,
+        themes: Themes | None = None,
     ) -> None:
         """``sequences`` holds "history" and what the version reads, each read like a served one."""
         self._network = network
         self._catalogue = catalogue
         self._num_near = num_near
         self._history = list(dict.fromkeys(sequences["history"][0]))
-        self._read = {
-            kind: events
-            for kind, events in sequences.items()
-            if kind.partition(":")[0] in network.config.sequences and len(events[0])
-        }
-        self._state_Md, self._experts_LE = self._encoded()
+        kinds = tuple(sequences)
+        lengths = tuple(len(items) for items, _ in sequences.values())
+        if themes is None:
+            self._question = _Told(kinds, lengths, (), None)
+            self._reads = Kinds("", network.config, None).reads(self._question)
+        else:
+            self._question = _Told(kinds, lengths, themes.weights, themes.routed_by)
+            self._reads = Kinds(themes.version, network.config, themes.mos.config).reads(self._question)
+        self._read = {kinds[part.kind]: sequences[kinds[part.kind]] for part in self._reads.parts}
+        self._state_Md, self._shares_S, self._experts_LE = self._encoded(themes.mos if themes else None)
 
     @torch.inference_mode()
-    def _encoded(self) -> tuple[Tensor, list[list[float]]]:
+    def _encoded(self, mos: MoS | None) -> tuple[Tensor, list[float], list[list[float]]]:
+        """(state (M, d), share of each of KINDS, expert shares of each layer)."""
         config = self._network.config
         if not self._read:
-            return torch.zeros(config.streams, config.stream_dim), []
+            return torch.zeros(config.streams, config.stream_dim), [0.0] * len(KINDS), []
         events = [(self._catalogue.rows(items), times_ms) for items, times_ms in self._read.values()]
         batch = padded(events, config.max_events)
-        encoded = self._network.encode(batch.rows_BN, batch.times_BN, batch.lengths_B)
-        state_Md = unit(last(encoded.states_BNMd, batch.lengths_B).sum(0))
+        inputs = batch.rows_BN, batch.times_BN, batch.lengths_B
+        places = torch.tensor([part.place for part in self._reads.parts])
+        states_1PMd = torch.zeros(1, num_places([self._reads]), config.streams, config.stream_dim)
+        if mos is None:
+            encoded = self._network.encode(*inputs)
+            states_1PMd[0, places] = last(encoded.states_BNMd, batch.lengths_B)
+            made = averaged(states_1PMd, [self._reads])
+        else:
+            assert isinstance(self._network, Adaptable)
+            views = torch.tensor([part.view for part in self._reads.parts])
+            encoded = self._network.encode(*inputs, adapters=AllViews(mos.adapters).view(views))
+            states_1PMd[0, places] = last(encoded.states_BNMd, batch.lengths_B)
+            made = fused(mos, states_1PMd, [self._question], [self._reads], config.max_events)
+        state_Md, shares_S = made.states_TMd[0], made.shares_TS[0].tolist()
         newest = torch.arange(len(events)), batch.lengths_B - 1
         chosen_LxM = encoded.logits_LBNME[:, newest[0], newest[1]].argmax(dim=-1).flatten(1)
         num_experts = encoded.logits_LBNME.shape[-1]
         if num_experts < 2:
-            return state_Md, []
+            return state_Md, shares_S, []
         shares = [torch.bincount(chosen, minlength=num_experts) / chosen.numel() for chosen in chosen_LxM]
-        return state_Md, [share.tolist() for share in shares]
+        return state_Md, shares_S, [share.tolist() for share in shares]
 
     def explain(self, item: str, memories: Memories | None = None) -> Explanation:
         """The terms of one item's score; ``memories`` where a memory serves beside the model."""
@@ -136,6 +185,8 @@ class Explainer:
             facets=facets,
             memory=recalled,
             sequences={kind: len(events[0]) for kind, events in self._read.items()},
+            shares={kind: share for kind, share in zip(KINDS, self._shares_S, strict=True) if share},
+            themes=list(self._reads.themes),
             experts=self._experts_LE,
             seen=item in self._history,
         )

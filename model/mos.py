@@ -13,6 +13,7 @@ global, short-term and theme experts around any backbone. Everything else here i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -26,7 +27,7 @@ from model.config import KINDS, MoSConfig
 from model.prototypes import NO_THEME
 from model.router import Router
 
-__all__ = ["ALL_GLOBAL", "Fused", "MoS", "MoSConfig", "Themed"]
+__all__ = ["ALL_GLOBAL", "Fused", "MoS", "MoSConfig", "Themed", "neutral"]
 
 #: Added to the global kind, this makes MoS the plain network (law, to 1e-6), to continue from what serves.
 ALL_GLOBAL = 20.0
@@ -123,3 +124,10 @@ class MoS(nn.Module):
             made = cls(config, backbone, torch.zeros(config.num_themes, backbone.config.dim))
         made.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
         return made.eval().requires_grad_(False)
+
+
+def neutral(mos: MoS, backbone: Adaptable) -> MoS:
+    """The plain network in the form of MoS: it reads the global sequence and adds nothing."""
+    with torch.random.fork_rng(devices=[]):
+        made = MoS(replace(mos.config, kinds=("global",)), backbone, mos.router.c_KD.detach().cpu())
+    return made.to(mos.b_f_S.device).eval().requires_grad_(False)

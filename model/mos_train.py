@@ -85,7 +85,7 @@ def fit_mos(
             config, backbone, first_prototypes(backbone, events, sessions, config.num_themes, train.seed)
         )
     reader = Reader(backbone, mos.to(backbone.items.device), events, sessions, rules, train.seed)
-    learned, asked = _split(reader, train)
+    learned, asked = held_cuts(reader, train)
     run = _Run(
         reader=reader,
         config=train,
@@ -117,7 +117,7 @@ def first_prototypes(
     return torch.from_numpy(tries[int(np.argmax(tightness))])
 
 
-def _split(reader: Reader, train: MoSTrainConfig) -> tuple[IntArray, IntArray]:
+def held_cuts(reader: Reader, train: MoSTrainConfig) -> tuple[IntArray, IntArray]:
     """(cuts that are learned, cuts whose next event is the last one of a validation user)."""
     events = reader.events
     able = np.flatnonzero(events.lengths() >= 3)

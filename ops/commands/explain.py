@@ -37,8 +37,9 @@ def explain(
     Example: hopstream explain 42 1196
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: waiting threads must not spin
-    from model.explain import Explainer
+    from model.explain import Explainer, Themes
     from model.mme import FuxiMME
+    from model.mos import MoS
     from ops.broker import resolve_bootstrap
     from ops.portraits.opening import opened
     from ops.states import stored_user
@@ -56,13 +57,26 @@ def explain(
     cause = Cause(user=user, partition=0, type="explain", produced_ms=0)
     asking = Asking(build(state, Router(version.themes, version.name), cause, sample_share=0.0), 0, 0, 0)
     network = FuxiMME.from_weights(version.config, version.weights)
-    found = Explainer(network, version.catalogue, asking.sequences()).explain(item)
+    themes = None
+    if version.mos is not None:
+        themes = Themes(
+            version=version.name,
+            mos=MoS.from_weights(version.mos.config, network, version.mos.weights),
+            weights=asking.header.themes,
+            routed_by=asking.header.routed_by,
+        )
+    found = Explainer(network, version.catalogue, asking.sequences(), themes=themes).explain(item)
     told: dict[str, Any] = {
         "user": user,
         "version": version.name,
         **found.to_json(),
         "themes": [
-            {"id": theme, "weight": weight, "label": version.themes.labels[theme]}
+            {
+                "id": theme,
+                "weight": weight,
+                "label": version.themes.labels[theme],
+                "read": (theme, weight) in found.themes,
+            }
             for theme, weight in asking.header.themes
         ],
         "rules": _rules(item, found.seen, asking.header.hidden),
@@ -99,6 +113,9 @@ def _show(told: dict[str, Any], titles: Mapping[str, str]) -> None:
         print(f"  the user's session is about {theme['label']} (theme {theme['id']}, {theme['weight']:.0%})")
     read = ", ".join(f"{length} events of {kind}" for kind, length in told["sequences"].items())
     print(f"  read: {read or 'nothing, the user has no positive events'}")
+    if len(told["shares"]) > 1:
+        shares = ", ".join(f"{kind} {share:.0%}" for kind, share in told["shares"].items())
+        print(f"  weighed: {shares}")
     for facet in sorted(told["facets"], key=lambda facet: -abs(facet["term"])):
         near = "; ".join(f"{called(one['item'])} ({one['cosine']:.2f})" for one in facet["nearest"])
         print(

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ops import options
+from ops import options, second_stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from model.checkpoint import Checkpoints
     from model.columns import EventColumns
     from model.config import TrainConfig
     from model.evaluate import Report
+    from model.metrics import FloatArray
     from model.version import Trained, Version
     from ops.datasets import Dataset
     from stream.settings import Settings
@@ -49,6 +52,14 @@ def train(
         Path | None,
         typer.Option(metavar="DIR", help="A checkpoint every minute here; if one is here, go on from it."),
     ] = None,
+    themes: Annotated[
+        bool | None,
+        typer.Option(
+            "--themes/--no-themes",
+            help="Then learn themes (MoS) over the network; a second version if validation is no worse. "
+            "Default: yes without --budget, which both would share.",
+        ),
+    ] = None,
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Then judge the frozen model on the events not trained on.")
     ] = False,
@@ -61,6 +72,8 @@ def train(
     as_json: options.Json = False,
 ) -> None:
     """Train a model from nothing and publish it; a running scorer adopts it within seconds. Needs no broker.
+
+    Themes are a second stage over the network as it stands, and a second version, whose parent is the first.
 
     Under `torchrun --nproc-per-node N -m ops.cli train ...` N processes share every batch, and one of them
     publishes.
@@ -85,7 +98,10 @@ def train(
     settings = options.settings_from(config, overrides=overrides)
     if part is Part.ALL and evaluate:
         raise typer.BadParameter("--evaluate needs events that are not trained on: leave out --part all")
-    training = replace(_changed(recipe), seed=seed, budget_s=_seconds(budget))
+    total_s, themed = _seconds(budget), None
+    themes = total_s is None if themes is None else themes
+    first_s = total_s and total_s * (second_stage.FIRST_SHARE if themes else 1.0)
+    training = replace(_changed(recipe), seed=seed, budget_s=first_s)
     found = _opened(dataset, settings, download)
     columns = found.events.positives(settings.events.negative, settings.events.neutral)
     warm = split(columns)[0] if part is Part.WARM else columns
@@ -94,10 +110,22 @@ def train(
         trained = _trained(found, warm, RECIPES["served"].model, training, checkpoints)
         if rank() > 0:
             return
-    version = Registry(settings.models.dir).publish(trained)
+    if themes:
+        themed = second_stage.learned(found, warm, trained, settings, total_s and total_s - (first_s or 0))
+        trained = replace(trained, metrics=trained.metrics | (themed.metrics() if themed else {}))
+    registry = Registry(settings.models.dir)
+    version = plain = registry.publish(trained)
+    if themed is not None and themed.kept:
+        child = replace(themed.trained, parent=plain.name)
+        version = registry.publish(replace(child, metrics=child.metrics | themed.metrics()))
     if checkpoints is not None:
         checkpoints.clear()
-    report = _judged(version, columns, len(warm), found.filter_seen) if evaluate else None
+    others = {}
+    if evaluate and version.mos is not None:
+        others = {"model + themes": second_stage.ranks(version, columns, len(warm), found, settings)}
+    report = _judged(plain, columns, len(warm), found.filter_seen, others) if evaluate else None
+    if themed is not None:
+        print(second_stage.verdict(themed), file=sys.stderr)
     _tell(found.name, settings.models.dir, version, report, sys.stderr if as_json else sys.stdout)
     if as_json:
         options.print_json(_result(found.name, settings.models.dir, version, report))
@@ -107,16 +135,17 @@ def _changed(changes: str | None) -> TrainConfig:
     """The recipe of warm starts with some fields changed, in the syntax of `hopstream evaluate --models`."""
     from dataclasses import replace
 
-    from model.config import TrainConfig
+    from model.families import RECIPES
     from ops.evaluation.naming import TRAIN, parse
 
+    usual = RECIPES["served"].train
     if changes is None:
-        return TrainConfig()
+        return usual
     values = parse(f"fuxi-mme:{changes}")[0].changes
     foreign = sorted(values.keys() - (TRAIN.keys() - {"budget_s"}))
     if foreign:
         raise typer.BadParameter(f"--recipe {changes}: {', '.join(foreign)} is not changed here")
-    return replace(TrainConfig(), **values)
+    return replace(usual, **values)
 
 
 def _seconds(budget: str | None) -> float | None:
@@ -177,12 +206,18 @@ def _trained(
         )
 
 
-def _judged(version: Version, columns: EventColumns, num_warm: int, filter_seen: bool) -> Report:
+def _judged(
+    version: Version,
+    columns: EventColumns,
+    num_warm: int,
+    filter_seen: bool,
+    others: Mapping[str, FloatArray],
+) -> Report:
     from model.evaluate import evaluate
     from model.mme import FuxiMME
 
     model = FuxiMME.from_weights(version.config, version.weights)
-    return evaluate(model, version.catalogue, columns, num_warm, filter_seen=filter_seen)
+    return evaluate(model, version.catalogue, columns, num_warm, filter_seen=filter_seen, others=others)
 
 
 def _tell(name: str, directory: Path, version: Version, report: Report | None, stream: Any) -> None:
@@ -193,7 +228,8 @@ def _tell(name: str, directory: Path, version: Version, report: Report | None, s
         f"{metrics['seconds']:.0f} s\n"
         f"validation nDCG@10 {metrics['validation_ndcg@10']:.4f}, "
         f"best of {metrics['epochs']:.0f} epochs: {metrics['best_epoch']:.0f}\n"
-        f"themes: {', '.join(version.themes.labels)}",
+        + _facets(metrics)
+        + f"themes: {', '.join(version.themes.labels)}",
         file=stream,
     )
     if report is None:
@@ -207,6 +243,16 @@ def _tell(name: str, directory: Path, version: Version, report: Report | None, s
             f"nDCG@10 {means['ndcg@10']:.4f}  MRR@10 {means['mrr@10']:.4f}",
             file=stream,
         )
+
+
+def _facets(metrics: dict[str, float]) -> str:
+    """What became of the facet gate, where one was learned."""
+    if "facets_kept" not in metrics:
+        return ""
+    return (
+        f"facet gate {'kept' if metrics['facets_kept'] else 'left out'}: validation nDCG over all ranks "
+        f"{metrics['facets_gated_ndcg']:.4f}, {metrics['facets_even_ndcg']:.4f} with even streams\n"
+    )
 
 
 def _result(name: str, directory: Path, version: Version, report: Report | None) -> dict[str, Any]:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from model.backbone import last, unit
 from model.batch import padded
+from model.cache import slot_bytes
 from model.catalogue import Catalogue
-from model.config import ModelConfig
-from model.explain import Explainer, Memories
+from model.config import KINDS, ModelConfig
+from model.encoding import Encoder
+from model.explain import Explainer, Memories, Themes
 from model.mme import FuxiMME
+from model.registry import Registry
+from stream.sessions import extend
+from stream.themes import Router
+from tests.model.published import questions, trained, world
 
 CATALOGUE = Catalogue([f"i{number}" for number in range(20)])
 CONFIG = ModelConfig(
@@ -122,3 +129,26 @@ def test_expert_shares_are_distributions(network: FuxiMME) -> None:
 
     plain = FuxiMME(replace(CONFIG, experts=1), CATALOGUE.num_rows).eval()
     assert Explainer(plain, CATALOGUE, SEQUENCES).explain("i3").experts == []
+
+
+def test_what_mos_serves_is_explained(tmp_path: Path) -> None:
+    """At every third event of a hopping user: terms add up to the score of the cached encoder, and the shares
+    of global, local and theme sequences and the themes that count are its own."""
+    made = world(users=1)
+    version = Registry(tmp_path).publish(trained(made))
+    cache_bytes = 20 * slot_bytes(made.network)
+    served = Encoder(version, device=torch.device("cpu"), cache_bytes=cache_bytes, extend=extend)
+    themed = 0
+    for asked in questions(made, Router(version.themes, version.name))[::3]:
+        encoded = served.encode([asked])
+        themes = Themes(version=version.name, mos=made.mos, weights=asked.themes, routed_by=asked.routed_by)
+        explainer = Explainer(made.network, version.catalogue, asked.sequences(), themes=themes)
+        for line in (0, 7, 20):
+            found = explainer.explain(version.catalogue.items[line])
+            score = float(version.index[line] @ encoded.vectors_BD[0])
+            assert abs(sum(facet.term for facet in found.facets) - score) < 1e-5
+        shares = [found.shares.get(kind, 0.0) for kind in KINDS]
+        assert shares == pytest.approx(encoded.kinds_BS[0].tolist(), abs=1e-5)
+        assert tuple(found.themes) == encoded.readings[0].reads.themes
+        themed += bool(found.themes)
+    assert themed > 5
