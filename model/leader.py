@@ -67,6 +67,7 @@ class Leader:
 
     @classmethod
     def from_dict(cls, state: dict[str, Any], half_life: float = HALF_LIFE) -> Leader:
+        """Raises KeyError, ValueError when it is none of to_dict's."""
         made = cls(len(state["sums"]), state["serving"], half_life)
         made.num_judged = state["judged"]
         made._sums_W = np.array(state["sums"], np.float64)

@@ -16,6 +16,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from model.metrics import MISS
+from model.names import Arrays, pack_names, pack_record, unpack_names, unpack_record
 
 #: Items kept sorted. A list of 50 for a user who has seen fewer than 974 of them never looks further.
 NUM_LEADERS = 1024
@@ -44,6 +45,28 @@ class Popularity:
                 made._codes[item] = len(made._items)
                 made._items.append(item)
                 made._scores.append(float(count))
+        made._sort_leaders()
+        return made
+
+    def to_arrays(self) -> Arrays:
+        """Everything, for a snapshot; from_arrays gives it back."""
+        return {
+            **pack_names("items", self._items),
+            "scores": np.array(self._scores, np.float64),
+            "times_ms": pack_record([self._half_life_ms, self._landmark_ms]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Popularity:
+        """Raises KeyError, ValueError when the arrays are not of counts."""
+        half_life_ms, landmark_ms = unpack_record(arrays["times_ms"])
+        made = cls(half_life_ms)
+        made._landmark_ms = landmark_ms
+        made._items = unpack_names("items", arrays)
+        made._scores = array("d", arrays["scores"].tolist())
+        if len(made._items) != len(made._scores):
+            raise ValueError(f"{len(made._items)} items and {len(made._scores)} scores")
+        made._codes = {item: code for code, item in enumerate(made._items)}
         made._sort_leaders()
         return made
 

@@ -27,10 +27,11 @@ class _Waiting:
 
 
 class Leading:
-    """The leaders, and what they wait for. It is lost in a crash: those events judge nothing."""
+    """The leaders, and what they wait for. What waits is not in a snapshot: those events judge nothing."""
 
-    def __init__(self, max_users: int = MAX_USERS) -> None:
-        self.leaders = Leaders(len(WEIGHTS))
+    def __init__(self, leaders: Leaders | None = None, max_users: int = MAX_USERS) -> None:
+        """``leaders`` None: fresh ones."""
+        self.leaders = Leaders(len(WEIGHTS)) if leaders is None else leaders
         self._max_users = max_users
         self._waiting: OrderedDict[str, _Waiting] = OrderedDict()
 

@@ -13,29 +13,23 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import (
-    CommitFailedError,
-    IllegalGenerationError,
-    KafkaError,
-    RebalanceInProgressError,
-    UnknownMemberIdError,
-)
-from kafka.structs import OffsetAndMetadata
 
 from stream.asking import Asking, Unreadable
 from stream.batcher import Limits, due
-from stream.errors import StreamError
+from stream.confirming import Confirming, ScorerGaveUp
 from stream.events import Rescore, encode
+from stream.header_log import AT_ONCE, HeaderLog
 from stream.hotswap import HotSwap
 from stream.membership import Heart, Moved, Moves
 from stream.recent import Kept, Recent
+from stream.scorer_checkpoint import Checkpoint, Learned
 from stream.scoring import Desk, Outgoing
 from stream.takeover import Gaps, floors, latest_users
 from stream.tally import Tally, told
@@ -49,21 +43,14 @@ BATCHES_PER_TURN = 4
 RESCORED_AT_ONCE = 32
 #: An idle poll, ms; also how fast a signal is noticed.
 IDLE_MS = 100
-#: Broker silence after which a send counts as failed, s.
-CONFIRM_S = 30.0
 REPORT_S = 10.0
+#: How often requests that other scorers have answered are learned from.
+FOREIGN_S = 0.5
 #: A rebalance that takes longer ends the role. kafka-python 3.0.12 can leave one unfinished for ever, its
 #: partitions barred from fetching: when metadata of the topic change and the next polls are short.
 STALLED_S = 60.0
 #: Events looked through for users whose requests are gone, per user asked for.
 EVENTS_PER_USER = 5
-
-#: The group moved on without us: the turn is answered again by whoever owns it now.
-_MOVED = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
-
-
-class ScorerGaveUp(StreamError):
-    """The scorer ends so that a supervisor starts it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +67,8 @@ class Parts:
     session_timeout_ms: int
     rescore_users: int
     ready_file: Path | None
+    header_log: HeaderLog
+    checkpoint: Checkpoint
     tail: Callable[
         [str, Sequence[int], int], dict[int, list[ConsumerRecord]]
     ]  # newest records; takeover.tail
@@ -92,6 +81,8 @@ class Role:
         self.parts = parts
         self._heart = Heart(parts.session_timeout_ms / 2000)
         self._moves = Moves()
+        self._confirming = Confirming(parts.names, parts.producer, parts.consumer, self._heart)
+        self._foreign_s = 0.0
         self._stopping = False
         self._gaps = Gaps()
         self._ready = False
@@ -116,6 +107,7 @@ class Role:
         try:
             while not self._stopping:
                 self._turn()
+            parts.checkpoint.close(self._learned())
         finally:
             self._heart.end()
             parts.producer.close(timeout=1)
@@ -136,7 +128,10 @@ class Role:
         elif parts.recent.waiting and self._moves.settled:
             kept = parts.recent.take(RESCORED_AT_ONCE)
             again = [Asking(one.raw, one.partition, one.offset, _now_ms()) for one in kept]
-            self._send(parts.desk.answer(again))
+            self._confirming.send(parts.desk.answer(again))
+        now_s = time.monotonic()
+        self._learn_from_others(now_s)
+        parts.checkpoint.keep(self._learned(), now_s)
         self._say_ready()
         self._report()
 
@@ -164,7 +159,7 @@ class Role:
         return found
 
     def _moved(self, moved: Moved) -> None:
-        """Act on a rebalance: forget what is not ours, and learn what our predecessors have sent."""
+        """Act on a rebalance: forget what is not ours, and learn what our predecessors have answered."""
         parts = self.parts
         parts.recent.lose(moved.lost)
         self._gaps.lose(moved.lost)
@@ -175,7 +170,26 @@ class Role:
             committed = parts.consumer.committed(TopicPartition(parts.names.requests, partition))
             if committed is not None:
                 self._gaps.begin(partition, committed)
+                parts.header_log.catch_up(partition, committed, parts.desk.learn)
         log.info("partitions: %s", sorted(place.partition for place in parts.consumer.assignment()))
+
+    def _learn_from_others(self, now_s: float) -> None:
+        """What other scorers have answered is learned here too, some of it at a time."""
+        if now_s - self._foreign_s < FOREIGN_S or not self._moves.settled:
+            return
+        self._foreign_s = now_s
+        parts, topic = self.parts, self.parts.names.requests
+        own = {place.partition for place in parts.consumer.assignment()}
+        for partition in sorted((parts.consumer.partitions_for_topic(topic) or set()) - own):
+            committed = parts.consumer.committed(TopicPartition(topic, partition))
+            if committed is not None:
+                parts.header_log.catch_up(partition, committed, parts.desk.learn, AT_ONCE)
+
+    def _learned(self) -> Learned:
+        parts = self.parts
+        return Learned(
+            learner=parts.desk.learner, leading=parts.desk.leading, requests=parts.header_log.learned
+        )
 
     def _put_back(
         self, revoked: set[int], found: list[ConsumerRecord], new: list[ConsumerRecord]
@@ -220,8 +234,9 @@ class Role:
                 )
         out += parts.desk.answer(asking)
         answered_s = time.monotonic()
-        self._send(out)
-        self._commit(ends)
+        self._confirming.send(out)
+        self._confirming.commit(ends)
+        parts.header_log.answered(ends)
         parts.desk.tally.turns += 1
         parts.desk.tally.confirm_ms += (time.monotonic() - answered_s) * 1000
         for asked in asking:
@@ -236,45 +251,10 @@ class Role:
         limit = parts.rescore_users
         events = parts.tail(parts.names.events, [partition], limit * EVENTS_PER_USER)[partition]
         users = latest_users(events, limit)
-        self._send(
+        self._confirming.send(
             Outgoing(topic="events", partition=partition, key=user.encode(), value=encode(Rescore(user=user)))
             for user in users
         )
-
-    def _send(self, outgoing: Iterable[Outgoing]) -> None:
-        """Send and wait until the broker holds all of it. Raises ScorerGaveUp."""
-        if not self._heart.alive():
-            raise ScorerGaveUp("The process was paused so long that another scorer may own its partitions.")
-        parts = self.parts
-        ends_s = time.monotonic() + CONFIRM_S
-        try:
-            futures = [
-                parts.producer.send(
-                    parts.names.prefix + out.topic,
-                    key=out.key,
-                    value=out.value,
-                    partition=out.partition,
-                    headers=list(out.headers.items()),
-                )
-                for out in outgoing
-            ]
-            for future in futures:
-                future.get(timeout=max(0.001, ends_s - time.monotonic()))
-        except KafkaError as error:
-            raise ScorerGaveUp(f"The broker did not take a record: {error!r}.") from error
-
-    def _commit(self, ends: dict[int, int]) -> None:
-        parts = self.parts
-        offsets = {
-            TopicPartition(parts.names.requests, partition): OffsetAndMetadata(offset, "", -1)
-            for partition, offset in ends.items()
-        }
-        try:
-            parts.consumer.commit(offsets, timeout_ms=round(CONFIRM_S * 1000))
-        except _MOVED as error:
-            log.warning("the turn is not committed, its lists will repeat: %r", error)
-        except KafkaError as error:
-            raise ScorerGaveUp(f"The broker did not take a commit: {error!r}.") from error
 
     def _say_ready(self) -> None:
         if self._ready or not self._moves.joined.is_set() or not self.parts.swap.settled:

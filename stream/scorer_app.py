@@ -10,17 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from model.popularity import Popularity
+from model.memory import MemoryConfig
 from stream import clients
-from stream.admin import ensure_topics
+from stream.admin import cluster_id, ensure_topics, topic_ids
 from stream.batcher import Limits
+from stream.header_log import HeaderLog
 from stream.hotswap import HotSwap
-from stream.learning import Learner
 from stream.recent import Recent
 from stream.run_scorer import BATCHES_PER_TURN, Parts, Role
+from stream.scorer_checkpoint import Checkpoint
 from stream.scoring import Desk
 from stream.settings import Settings
-from stream.takeover import tail
+from stream.statedir import place_of
+from stream.takeover import Back, tail
 from stream.topics import TopicNames
 
 #: A fetch leaves out partitions whose last records are not taken yet, and it is the only one under way: as
@@ -63,8 +65,13 @@ def assemble(settings: Settings, bootstrap: str, ready_file: Path | None, swap: 
     scorer = settings.scorer
     names = TopicNames(settings.kafka.prefix)
     ensure_topics(bootstrap, names, settings.kafka.partitions)
+    checkpoint = _checkpoint(settings, bootstrap, names)
+    learned = checkpoint.restore(
+        {*settings.events.negative, *settings.events.neutral}, MemoryConfig(max_items=scorer.memory_items)
+    )
     desk = Desk(
-        Learner(Popularity(), {*settings.events.negative, *settings.events.neutral}),
+        learned.learner,
+        leading=learned.leading,
         topic=names.requests,
         top_n=scorer.top_n,
         max_batch=scorer.max_batch,
@@ -89,6 +96,18 @@ def assemble(settings: Settings, bootstrap: str, ready_file: Path | None, swap: 
             session_timeout_ms=scorer.session_timeout_ms,
             rescore_users=scorer.rescore_users,
             ready_file=ready_file,
+            header_log=HeaderLog(Back(bootstrap, names.requests).read, learned.requests),
+            checkpoint=checkpoint,
             tail=partial(tail, bootstrap),
         )
+    )
+
+
+def _checkpoint(settings: Settings, bootstrap: str, names: TopicNames) -> Checkpoint:
+    """Its file belongs to this host, cluster and generation of the topic, which its offsets are of."""
+    topic_id = topic_ids(bootstrap, [names.requests])[names.requests]
+    return Checkpoint(
+        place_of(settings.scorer.data_dir, cluster_id(bootstrap), topic_id),
+        settings.scorer.snapshot_ms / 1000,
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint"),
     )

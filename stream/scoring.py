@@ -67,11 +67,13 @@ class Desk:
         max_batch: int,
         filter_seen: bool,
         clock_ms: Callable[[], float],
+        leading: Leading | None = None,
     ) -> None:
-        """``topic``: where requests come from, for dead letters; ``clock_ms``: the wall clock."""
+        """``topic``: where requests come from, for dead letters; ``clock_ms``: the wall clock; ``leading``
+        None: a fresh one."""
         self.ranker: Ranker | None = None
         self.learner = learner
-        self.leading = Leading()
+        self.leading = Leading() if leading is None else leading
         self.tally = Tally()
         self.floors: dict[str, Floor] = {}  # newest lists another scorer made before we took over
         self._remembering = Remembering(learner.memory)

@@ -1,4 +1,4 @@
-"""Where a worker's state lies on disk: never shared, never met by another cluster's or topic's state.
+"""Where a role's state lies on disk: never shared, never met by another cluster's or topic's state.
 
 Knows: directory names and when a directory is too old. Does not know: what is in it.
 """
@@ -14,13 +14,18 @@ from pathlib import Path
 STALE_S = 12 * 3600
 
 
+def place_of(root: Path, cluster_id: str, topic_id: str) -> Path:
+    """`<root>/<host name>/<cluster id>/<topic id>`; nothing is made."""
+    parts = (socket.gethostname(), cluster_id, topic_id)
+    return root.expanduser().joinpath(*(re.sub(r"[^\w.-]", "_", part) for part in parts))
+
+
 def state_directory(root: Path, cluster_id: str, changelog_id: str, now_s: float) -> Path:
     """`<root>/<host name>/<cluster id>/<changelog topic id>`, emptied first if nobody lived there for 12 h.
 
     ``now_s``: Unix seconds. Every worker of one host needs a root of its own.
     """
-    parts = (socket.gethostname(), cluster_id, changelog_id)
-    directory = root.expanduser().joinpath(*(re.sub(r"[^\w.-]", "_", part) for part in parts))
+    directory = place_of(root, cluster_id, changelog_id)
     alive = directory / "alive"
     if directory.exists() and (not alive.exists() or now_s - alive.stat().st_mtime > STALE_S):
         shutil.rmtree(directory)

@@ -7,10 +7,10 @@ Does not know: turns, versions, consumer groups.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
-from kafka import TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from stream.clients import consumer
@@ -47,6 +47,34 @@ def tail(bootstrap: str, topic: str, partitions: Sequence[int], num: int) -> dic
         return found
     finally:
         reader.close()
+
+
+class Back:
+    """Reads stretches of one topic that lie behind, with one client for all of them."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._reader: KafkaConsumer | None = None
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[ConsumerRecord]:
+        """The records from ``start`` to below ``end`` that are still there. Raises BrokerUnreachable."""
+        if self._reader is None:
+            self._reader = consumer(self._bootstrap, max_poll_records=2000, fetch_max_wait_ms=50)
+        reader, place = self._reader, TopicPartition(self._topic, partition)
+        reader.assign([place])
+        reader.seek(place, max(start, reader.beginning_offsets([place])[place]))
+        while reader.position(place) < end:
+            got = reader.poll(timeout_ms=SILENCE_MS)
+            if not got:
+                raise BrokerUnreachable(
+                    f"{self._topic}: no record for {SILENCE_MS // 1000} s while some are owed."
+                )
+            yield from (record for record in got[place] if record.offset < end)
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
 
 
 def floors(records: Iterable[ConsumerRecord]) -> dict[str, Floor]:

@@ -34,8 +34,8 @@ def scorer(
 
     from ops.broker import resolve_bootstrap
     from ops.exit_codes import INFRASTRUCTURE
+    from stream.confirming import ScorerGaveUp
     from stream.errors import BrokerUnreachable
-    from stream.run_scorer import ScorerGaveUp
     from stream.scorer_app import build
 
     overrides: dict[str, dict[str, object]] = {

@@ -21,8 +21,8 @@ import numpy.typing as npt
 from model.blend import NO_LINE
 from model.popularity import Popularity
 from stream.asking import Asking, Place, Ranking
+from stream.confirming import ScorerGaveUp
 from stream.hotswap import HotSwap
-from stream.run_scorer import ScorerGaveUp
 from stream.scorer_app import assemble
 from stream.settings import load
 
@@ -90,7 +90,12 @@ def main() -> None:
     settings = load(
         overrides={
             "kafka": {"prefix": prefix},
-            "scorer": {"session_timeout_ms": 6000, "max_batch": 16},
+            "scorer": {
+                "session_timeout_ms": 6000,
+                "max_batch": 16,
+                "data_dir": Path(ready).parent / "scorer",
+                "snapshot_ms": 1000,
+            },
         },
         environment={},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,9 +13,12 @@ import pytest
 from kafka import TopicPartition
 from kafka.errors import CommitFailedError, KafkaTimeoutError
 
+from model.memory import MemoryConfig
 from model.popularity import Popularity
 from stream.batcher import Limits
+from stream.confirming import ScorerGaveUp
 from stream.events import Interaction
+from stream.header_log import HeaderLog
 from stream.history import Rules, User
 from stream.hotswap import HotSwap
 from stream.learning import Learner
@@ -22,7 +26,8 @@ from stream.membership import Moves
 from stream.recent import Recent
 from stream.records import RecommendationList, decode_list
 from stream.requests import Cause, build
-from stream.run_scorer import Parts, Role, ScorerGaveUp
+from stream.run_scorer import Parts, Role
+from stream.scorer_checkpoint import Checkpoint
 from stream.scoring import Desk
 from stream.themes import Router
 from stream.topics import TopicNames
@@ -102,6 +107,7 @@ class Consumer:
         self.journal = journal
         self.script: list[Step] = []
         self.owned: set[int] = set()
+        self.commits: dict[int, int] = {}
         self.listener = Moves()
         self.commit_error: Exception | None = None
         self.ended: Callable[[], None] = lambda: None
@@ -132,7 +138,10 @@ class Consumer:
         return {TopicPartition(NAMES.requests, one) for one in self.owned}
 
     def committed(self, place: TopicPartition) -> int | None:
-        return 0
+        return self.commits.get(place.partition, 0)
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {0, 1}
 
     def seek(self, place: TopicPartition, offset: int) -> None:
         self.journal.lines.append(("seek", (place.partition, offset)))
@@ -155,6 +164,7 @@ class World:
     consumer: Consumer
     producer: Producer
     role: Role
+    behind: dict[int, list[Any]]  # partition -> requests that others have answered
 
     def run(self, *script: Step) -> None:
         self.consumer.script = list(script)
@@ -174,6 +184,8 @@ def world(tmp_path: Path) -> World:
         clock_ms=lambda: 0.0,
     )
 
+    behind: dict[int, list[Any]] = defaultdict(list)
+
     def nothing(version: str, epoch: int) -> Any:
         raise AssertionError("no version is ever published here")
 
@@ -189,11 +201,13 @@ def world(tmp_path: Path) -> World:
             session_timeout_ms=60_000,
             rescore_users=10,
             ready_file=tmp_path / "ready",
+            header_log=HeaderLog(lambda partition, start, end: behind[partition][start:end]),
+            checkpoint=Checkpoint(tmp_path, 0.0, ThreadPoolExecutor(1)),
             tail=lambda topic, partitions, num: {one: [] for one in partitions},
         )
     )
     consumer.ended = role.stop
-    return World(journal, consumer, producer, role)
+    return World(journal, consumer, producer, role, behind)
 
 
 def assigned(*partitions: int) -> Step:
@@ -314,3 +328,26 @@ def test_ready_is_said_once_partitions_are_known(world: World, tmp_path: Path) -
     other.consumer.ended = other.role.stop
     other.run(assigned(0))
     assert (tmp_path / "ready").exists()
+
+
+def test_what_others_have_answered_is_learned(world: World) -> None:
+    """Below what the group committed: before the first own request, and on partitions of other scorers."""
+    world.behind[0] = [request(f"u{offset}", 0, offset) for offset in range(5)]
+    world.behind[1] = [request(f"v{offset}", 1, offset) for offset in range(5)]
+    world.consumer.commits = {0: 3, 1: 2}
+
+    world.run(assigned(0), nothing_new, hands(request("ann", 0, 3)), nothing_new)
+
+    assert world.role.parts.desk.learner.num_learned == 3 + 2 + 1
+    assert world.role.parts.header_log.learned == {0: 4, 1: 2}
+
+
+def test_what_was_learned_is_kept_at_the_end(world: World, tmp_path: Path) -> None:
+    """A scorer that is stopped and started again knows what it knew, and where it stood."""
+    world.run(assigned(0), hands(request("ann", 0, 0)), nothing_new)
+
+    again = Checkpoint(tmp_path, 0.0, ThreadPoolExecutor(1)).restore((), MemoryConfig())
+
+    assert again.requests == {0: 1, 1: 0}
+    assert again.learner.num_learned == 1
+    assert again.learner.memory.items.ids == ["i0"]
