@@ -34,6 +34,12 @@ def _no_gpu() -> str | None:
     return gpu.why_not()
 
 
+def _http() -> Report:
+    from ops.bench import http
+
+    return http.run()
+
+
 def _replay() -> Report:
     from ops.bench import replay
 
@@ -56,6 +62,7 @@ def _worker() -> Report:
 BENCHES: dict[str, Callable[[], Report]] = {
     "encode": _encode,
     "gpu": _gpu,
+    "http": _http,
     "replay": _replay,
     "train": _train,
     "worker": _worker,

@@ -6,6 +6,7 @@ Knows: parameters of those routes. Does not know: how what is told comes about (
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -15,7 +16,10 @@ from model.errors import ModelError
 from ops.server import schema, telling
 from ops.server.asking import ItemId, MayChange, UserId, checked_id, read, written
 from ops.server.openapi import answers, takes
-from ops.server.parts import Parts
+from ops.server.parts import Parts, Record
+from ops.server.problems import Unavailable
+from stream.announcing import rolled_back
+from stream.records import encode_announcement
 
 
 def router(parts: Parts) -> APIRouter:
@@ -80,11 +84,19 @@ def _models(made: APIRouter, parts: Parts) -> None:
         """
         to = (await read(request, schema.RollbackAsked)).to
         try:
-            back = await asyncio.to_thread(parts.registry.rollback, to)
+            before = await asyncio.to_thread(parts.registry.current)
+            serving = None if before is None else before.version
+            back = await asyncio.to_thread(parts.registry.rollback, to, serving)
         except ModelError as error:
             unheard_of = to is not None and to not in await asyncio.to_thread(parts.registry.list)
             raise HTTPException(404 if unheard_of else 409, str(error)) from None
         await parts.refresh()
+        assert serving is not None  # there was something to take back
+        told = rolled_back(parts.models_dir, back, serving)
+        with contextlib.suppress(Unavailable):  # the rollback counts all the same: roles follow the registry
+            await parts.sender.send(
+                [Record(parts.names.models, one.model.encode(), encode_announcement(one)) for one in told]
+            )
         return written(
             schema.RolledBack(current=back.version, epoch=back.epoch, withdrawn=list(back.withdrawn))
         )

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from model.blend import EPSILON
 from model.sums import memory_logs, sum_scores
 from ops.server.rules import Candidate
 from ops.server.versions import Mapped
@@ -29,8 +30,6 @@ from stream.records import RecommendationList
 
 FloatArray = npt.NDArray[np.float64]
 
-#: What the scorer adds to the memory of an item before its logarithm is taken.
-EPSILON = 0.01
 #: Digits of a score on the wire.
 DIGITS = 6
 #: How many of an order are looked up at first; rules seldom need more.

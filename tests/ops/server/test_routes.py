@@ -205,6 +205,7 @@ async def test_versions_are_listed_and_taken_back(hall: Hall) -> None:
 
     assert (before["current"], [one["serves"] for one in before["versions"]]) == ("000002", [False, True])
     assert (back.status_code, back.json()["withdrawn"]) == (200, ["000002"])
+    assert {one.topic for one in hall.broker.records} == {"t.models"}
     assert (after["current"], [one["withdrawn"] for one in after["versions"]]) == ("000001", [False, True])
     assert (await call(hall, "POST", "/models/rollback", json={"to": "000002"})).status_code == 409
     assert (await call(hall, "POST", "/models/rollback", json={"to": "000077"})).status_code == 404

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.blend import EPSILON
 from ops.server.rules import Asked, Candidate, Rules, choose
-from ops.server.scoring import EPSILON, Order, vector_of
+from ops.server.scoring import Order, vector_of
 from ops.server.versions import Mapped
 from stream.errors import SettingsInvalid
 from stream.records import RecommendationList, Scored
