@@ -28,8 +28,7 @@ def unpack_names(name: str, arrays: Arrays) -> list[str]:
     """The ids again; raises KeyError when the arrays are not there."""
     raw = arrays[f"{name}.bytes"].tobytes()
     ends = np.cumsum(np.asarray(arrays[f"{name}.lengths"], np.int64)).tolist()
-    starts = [0, *ends[:-1]]
-    return [raw[start:end].decode() for start, end in zip(starts, ends, strict=True)]
+    return [raw[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def pack_record(record: Any) -> npt.NDArray[np.uint8]:
