@@ -44,9 +44,9 @@ from stream.windows import GLOBAL_MAX, MAX_OPEN, moved_global, moved_history, mo
 
 #: Closed events that a history keeps: the default of `history.keep_events`.
 KEEP_EVENTS = 512
-#: Of the second stage: cuts of a step, and epochs without a better validation figure that end it.
+#: Cuts of a step of the second stage. All its epochs are run and the best is kept: ended by the first epoch
+#: without a better validation figure, one variant stopped after two where another went on to the fifth.
 CUTS = 1024
-PATIENCE = 1
 #: What one run of a network is followed by; AWARE asks "+theme" again, so both are one job.
 JOBS: tuple[tuple[str, ...], ...] = tuple((name, AWARE) if name == "+theme" else (name,) for name in VARIANTS)
 
@@ -122,7 +122,7 @@ def _prepared(
         asked_n=stage.asked_n,
         rules=rules,
         config=MoSConfig(num_themes=recipe.train.themes),
-        train=MoSTrainConfig(seed=recipe.train.seed, cuts=CUTS, patience=PATIENCE),
+        train=MoSTrainConfig(seed=recipe.train.seed, cuts=CUTS),
         filter_seen=table.filter_seen,
     )
     network = {name: getattr(learned, name) for name in ("best_epoch", "epochs", "minutes", "cpu_minutes")}
