@@ -39,7 +39,7 @@ from ops.commands import (
     worker,
 )
 from ops.errors import OpsError
-from stream.errors import BrokerUnreachable, SettingsInvalid, StreamError, TopicMismatch
+from stream.errors import BrokerUnreachable, NoMoment, SettingsInvalid, StreamError, TopicMismatch
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -104,7 +104,7 @@ def exit_code_of(error: Exception) -> int:
             return error.exit_code
         case BrokerUnreachable():
             return exit_codes.BROKER_UNREACHABLE
-        case SettingsInvalid() | TopicMismatch():
+        case SettingsInvalid() | TopicMismatch() | NoMoment():
             return exit_codes.USAGE
         case VersionMissing():
             return exit_codes.NOT_FOUND

@@ -39,6 +39,14 @@ Download = Annotated[
         "--download/--no-download", help="Fetch a data set that is not on this machine from its publisher."
     ),
 ]
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="MOMENT",
+        help="As of then: an offset of events, ts=UNIX_MS, last=DURATION or latest.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="The last line of standard output is one JSON object.")]
 ReadyFile = Annotated[
     Path | None,

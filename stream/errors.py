@@ -30,3 +30,8 @@ class StateDamaged(StreamError):
 
 class SettingsInvalid(StreamError):
     """The configuration is not usable."""
+
+
+class NoMoment(StreamError):
+    """A moment is an offset of `events` (8812), `ts=UNIX_MS` by the records' own timestamps, `last=DURATION`
+    before now (last=30m), or `latest`."""

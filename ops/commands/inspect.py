@@ -43,32 +43,43 @@ HISTORIES, MADE_UP_EVENTS = 256, 50
 @inspect.command()
 def user(
     name: Annotated[str, typer.Argument(metavar="USER", help="The user's id.")],
+    at: options.At = None,
+    models: Models = None,
     config: options.Config = None,
     bootstrap: options.Bootstrap = None,
     as_json: options.Json = False,
 ) -> None:
     """A user's sessions with their themes, rejected items and counts, from the worker's changelog.
 
-    Exit status: 0 shown; 2 usage; 3 no broker; 4 no such user.
+    With --at the state is rebuilt from the events topic as of then, routed by that time's version, with the
+    list of that moment: the one on the topic if it is still there, and the version's model on that state.
 
-    Example: hopstream inspect user 42
+    Exit status: 0 shown; 2 usage; 3 no broker; 4 no such user (by then).
+
+    Example: hopstream inspect user 42 --at ts=1700000000000
     """
     from ops.broker import resolve_bootstrap
+    from ops.portraits import then as portrait
     from ops.states import stored_user
     from ops.titles import titles_of
     from stream.topics import TopicNames
 
-    settings = options.settings_from(config, bootstrap)
+    settings = options.settings_from(config, bootstrap, {"models": {"dir": models}})
     address = resolve_bootstrap(settings)
     names = TopicNames(settings.kafka.prefix)
-    fields = _fields(name, stored_user(address, names, name))
-    titles = titles_of(
-        address, names, {event["item"] for part in fields["sessions"] for event in part["events"]}
-    )
+    if at is None:
+        fields = _fields(name, stored_user(address, names, name))
+    else:
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: waiting threads must not spin
+        then = portrait.rebuilt(settings, address, name, at)
+        fields = {**_fields(name, then.state.user), **then.fields()}
+    shown = {event["item"] for part in fields["sessions"] for event in part["events"]}
+    titles = titles_of(address, names, shown | portrait.items_of(fields))
     if as_json:
         options.print_json(fields)
     else:
         _show(fields, titles)
+        portrait.show(fields, titles)
 
 
 @inspect.command()

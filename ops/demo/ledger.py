@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ops.past import states_then
 from stream.clients import read_all
 from stream.digest import state_digest
-from stream.events import Forget, Interaction, Malformed, decode_record
-from stream.history import Rules, User
+from stream.history import Rules
+from stream.moment import Moment
 from stream.settings import Settings
-from stream.themes import Router
 from stream.topics import TopicNames
 
 
@@ -43,18 +43,8 @@ def stored_values(bootstrap: str, names: TopicNames) -> dict[bytes, bytes]:
 
 def expected_values(bootstrap: str, names: TopicNames, rules: Rules) -> dict[bytes, bytes]:
     """User id → state after every event of the topic, applied once in order. Raises BrokerUnreachable."""
-    users: dict[bytes, User] = {}
-    router = Router()
-    for record in read_all(bootstrap, names.events):
-        event = decode_record(record.key, record.value, record.timestamp)
-        if isinstance(event, Malformed):
-            continue  # a dead letter
-        user = users.setdefault(record.key, User.new("fold"))
-        if isinstance(event, Interaction):
-            user.apply(event, "fold", record.offset, rules, router)
-        elif isinstance(event, Forget):
-            user.forget("fold", record.offset)
-    return {key: user.to_bytes() for key, user in users.items()}
+    found = states_then(bootstrap, names, rules, Moment())
+    return {key: then.user.to_bytes() for key, then in found.items()}
 
 
 def balance(bootstrap: str, settings: Settings) -> Ledger:
