@@ -36,6 +36,6 @@ def page(parts: Parts) -> FastAPI:
     app = FastAPI(title="Hopstream", version=version("hopstream"), description=ABOUT, redoc_url=None)
     problems.install(app)
     openapi.install(app)
-    for routes in (routes_events, routes_lists, routes_about, routes_health):
+    for routes in (routes_lists, routes_events, routes_about, routes_health):  # the busiest are matched first
         app.include_router(routes.router(parts))
     return app

@@ -56,6 +56,7 @@ class Telemetry:
             ["label"],
             registry=self.registry,
         )
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         for rule in RULES:
             self._hits.labels(rule)
         for outcome in ("accepted", "rejected"):
@@ -67,8 +68,13 @@ class Telemetry:
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """One request came to its end."""
-        self._requests.labels(route, method, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        key = (route, method, status)
+        found = self._children.get(key)
+        if found is None:  # as many as there are routes, methods and statuses
+            found = self._requests.labels(route, method, str(status)), self._seconds.labels(route)
+            self._children[key] = found
+        found[0].inc()
+        found[1].observe(seconds)
 
     def chosen(self, chosen: Chosen) -> None:
         """The rules were applied to candidates."""
