@@ -22,6 +22,7 @@ from ops.commands import (
     broker,
     config,
     demo,
+    diff,
     digest,
     doctor,
     evaluate,
@@ -91,6 +92,7 @@ app.command()(explain.explain)
 app.add_typer(inspect.inspect, name="inspect")
 app.add_typer(models.models, name="models")
 app.command()(digest.digest)
+app.command()(diff.diff)
 app.command()(bench.bench)
 app.add_typer(config.config, name="config")
 app.command()(doctor.doctor)

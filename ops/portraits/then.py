@@ -30,6 +30,7 @@ class Rebuilt:
     version: str | None  # of the list, or the newest published by then
     stored: RecommendationList | None  # None: compacted, or none was made
     ranked: list[tuple[str, float]]  # by the version's model alone
+    themes: tuple[tuple[int, float], ...] = ()  # of the open session, by that version
 
     def fields(self) -> dict[str, Any]:
         """What is told beside the state."""
@@ -44,6 +45,7 @@ class Rebuilt:
                 "items": [[place.item, place.score] for place in self.stored.items[:TOP]],
             },
             "model": self.ranked,
+            "themes": self.themes,
         }
 
 
@@ -65,11 +67,13 @@ def rebuilt(settings: Settings, bootstrap: str, user: str, at: str) -> Rebuilt:
     directory = settings.models.dir
     version = (stored.model if stored else None) or version_then(directory, found.written_ms)
     ranked: list[tuple[str, float]] = []
+    themes: tuple[tuple[int, float], ...] = ()
     if version is not None:
         router = Router(Registry(directory).load_themes(version), version)
         found = states_then(bootstrap, names, rules, when, only=user, router=router)[user.encode()]
         ranked = ranking_then(settings, version, user, found, TOP)
-    return Rebuilt(at=at, state=found, version=version, stored=stored, ranked=ranked)
+        themes = found.user.themes(router)
+    return Rebuilt(at=at, state=found, version=version, stored=stored, ranked=ranked, themes=themes)
 
 
 def items_of(fields: Mapping[str, Any]) -> set[str]:

@@ -150,3 +150,13 @@ def test_before_the_first_event_there_is_nobody(past: Past) -> None:
     """An error that names user and moment."""
     with pytest.raises(NoSuchUser, match="at 0"):
         past.told("inspect", "user", "ann", "--at", "0")
+
+
+def test_diff_tells_what_changed_between_two_moments(past: Past, models: Path) -> None:
+    """Two events more, another list; the version stayed."""
+    found = past.told("diff", "ann", "--at", "2", "--at", "latest", "--models", str(models))
+
+    assert [event["item"] for event in found["events"]] == TAKEN[2:]
+    assert [entry["item"] for entry in found["left"]] == ["after2"]
+    assert [entry["item"] for entry in found["entered"]] == ["after4"]
+    assert found["version"] == ["000001", "000001"]
