@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from model.backbone import last, unit, user_vector
 from model.batch import Batch, padded
 from model.cache import PrefixCache
 from model.catalogue import Catalogue
-from model.config import FIRST_ITEM_ROW, ModelConfig
+from model.config import FIRST_ITEM_ROW, KINDS, ModelConfig, MoSConfig
 from model.encoding import HISTORY, Asked, Decoded
 from model.mme import FuxiMME
+from model.mos import MoS
 from model.ranking import Ranker
 from model.scorer import Scorer
 from model.slots import New
 from model.version import MoSWeights
 from ops.bench.harness import Bar, Case, Report, Row, row, side_by_side
+from ops.bench.parity import Untrained
 from ops.bench.returning import Costs, replayed
 from ops.datasets import open_dataset
 from ops.datasets.errors import DatasetMissing
@@ -34,6 +34,7 @@ from stream.sessions import extend, fingerprint_of
 from stream.settings import load
 
 SEED = 0
+NAME = "untrained"
 USERS = 64
 ITEMS = 60_000
 TOP = 50
@@ -52,18 +53,6 @@ TIMES_FULL_STEP = 40
 PRODUCT_PERCENT = 50
 #: Replayed for their users, who leave and come back; left out where they are not on this machine.
 REPLAYED = ("yelp2020-ticoserec", "kuairand-pure-part")
-
-
-@dataclass(frozen=True, slots=True)
-class _Version:
-    """An untrained version."""
-
-    name: str
-    config: ModelConfig
-    catalogue: Catalogue
-    weights: dict[str, npt.NDArray[np.float32]]
-    index: npt.NDArray[np.float32]
-    mos: MoSWeights | None = None
 
 
 class _Users:
@@ -114,6 +103,8 @@ class _Users:
             ts_ms=own[0][-1][1],
             hidden=(),
             sequences=decoded,
+            themes=((0, 0.4), (1, 0.35)),
+            routed_by=NAME,
         )
 
 
@@ -124,8 +115,8 @@ def run() -> Report:
     rng = random.Random(SEED)
     catalogue = Catalogue([f"item-{number}" for number in range(ITEMS)])
     cases: dict[str, Case] = {}
-    for lengths, families in ((ONE, ("global",)), (FOUR, ("global", "local", "theme"))):
-        version = _untrained(catalogue, ModelConfig(sequences=families))
+    for lengths, themed in ((ONE, False), (FOUR, True)):
+        version = _untrained(catalogue, ModelConfig(), themed=themed)
         users = _Users(catalogue.items, lengths, rng)
         label = "one sequence" if len(lengths) == 1 else "four sequences"
         cases[f"{label}: full encoding"] = _full(version, users)
@@ -191,7 +182,7 @@ def _replay(name: str) -> dict[str, dict[str, float]] | None:
         dataset = open_dataset(name, data_dir=data.dir, cache_dir=data.cache, download=False)
     except DatasetMissing:
         return None
-    made = replayed(dataset, ModelConfig(sequences=("global", "local", "theme")))
+    made = replayed(dataset, ModelConfig(sequences=KINDS))
 
     def told(costs: Costs) -> dict[str, float]:
         return {
@@ -213,15 +204,28 @@ def _finding(name: str, costs: dict[str, dict[str, float]] | None) -> str:
     return f"{name}, positions per request: {', '.join(parts)}"
 
 
-def _untrained(catalogue: Catalogue, config: ModelConfig) -> _Version:
+def _untrained(catalogue: Catalogue, config: ModelConfig, *, themed: bool = False) -> Untrained:
+    """``themed``: with MoS over it."""
     model = FuxiMME(config, catalogue.num_rows).eval().requires_grad_(False)
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    return _Version("untrained", config, catalogue, weights, model.item_index().numpy())
+    mos = None
+    if themed:
+        shape = MoSConfig()
+        made = MoS(shape, model, torch.randn(shape.num_themes, config.dim))
+        torch.nn.init.normal_(made.adapters.up_SLrF, std=0.02)
+        mos = MoSWeights(config=shape, weights=made.weights())
+    return Untrained(NAME, config, catalogue, weights, model.item_index().numpy(), mos)
 
 
-def _full(version: _Version, users: _Users) -> Case:
+def _networks(version: Untrained) -> tuple[FuxiMME, MoS | None]:
+    model, told = FuxiMME.from_weights(version.config, version.weights), version.mos
+    return model, None if told is None else MoS.from_weights(told.config, model, told.weights)
+
+
+def _full(version: Untrained, users: _Users) -> Case:
     """Every sequence of every user from its first event on, as they stand now."""
-    model = FuxiMME.from_weights(version.config, version.weights)
+    model, mos = _networks(version)
+    views = [None if mos is None else mos.adapters.view(kind.split(":")[0]) for kind in users.kinds[1:]]
     rows_of = version.catalogue.rows
     batches: list[Batch] = [
         padded(
@@ -237,20 +241,26 @@ def _full(version: _Version, users: _Users) -> Case:
     @torch.inference_mode()
     def encode() -> torch.Tensor:
         states = [
-            last(model.encode(batch.rows_BN, batch.times_BN, batch.lengths_B).states_BNMd, batch.lengths_B)
-            for batch in batches
+            last(
+                model.encode(batch.rows_BN, batch.times_BN, batch.lengths_B, adapters=view).states_BNMd,
+                batch.lengths_B,
+            )
+            for batch, view in zip(batches, views, strict=True)
         ]
         return user_vector(unit(torch.stack(states).sum(0)))
 
     return lambda: encode
 
 
-def _step(version: _Version, lengths: dict[str, int], rng: random.Random) -> Case:
+def _step(version: Untrained, lengths: dict[str, int], rng: random.Random) -> Case:
     """One new position in every slot of everyone, and nothing of what a scorer does before and after."""
-    model = FuxiMME.from_weights(version.config, version.weights)
-    ends = [length for length in lengths.values() for _ in range(USERS)]
-    rng.shuffle(ends)  # slots are handed out in no order
-    cache = PrefixCache(model, CACHE_BYTES)
+    model, mos = _networks(version)
+    slots = [
+        (length, KINDS.index(kind.split(":")[0])) for kind, length in lengths.items() for _ in range(USERS)
+    ]
+    rng.shuffle(slots)  # slots are handed out in no order
+    ends, kinds = [length for length, _ in slots], [kind for _, kind in slots]
+    cache = PrefixCache(model, CACHE_BYTES, None if mos is None else mos.adapters)
     now_ms = 1_700_000_000_000
 
     def new(slot: int, start: int, stop: int) -> New:
@@ -261,13 +271,13 @@ def _step(version: _Version, lengths: dict[str, int], rng: random.Random) -> Cas
     def turn() -> Callable[[], object]:
         news = [new(slot, end, end + 1) for slot, end in enumerate(ends)]
         ends[:] = [end + 1 for end in ends]
-        return lambda: cache.extend(news)
+        return lambda: cache.extend(news, kinds)
 
-    cache.extend([new(slot, 0, end) for slot, end in enumerate(ends)])
+    cache.extend([new(slot, 0, end) for slot, end in enumerate(ends)], kinds)
     return turn
 
 
-def _cached(version: _Version, users: _Users) -> Case:
+def _cached(version: Untrained, users: _Users) -> Case:
     """One new event for everyone, answered by a warm scorer with empty lists: encoding and upkeep only."""
     scorer = Scorer(version, device="cpu", cache_bytes=CACHE_BYTES, threads=1, extend=extend)
 
@@ -280,7 +290,7 @@ def _cached(version: _Version, users: _Users) -> Case:
     return turn
 
 
-def _ranking(version: _Version, rng: random.Random) -> tuple[Case, Case]:
+def _ranking(version: Untrained, rng: random.Random) -> tuple[Case, Case]:
     """The best of the catalogue without 200 seen items, and the product that it cannot do without."""
     index_ID = torch.from_numpy(version.index)
     vectors_BD = user_vector(unit(torch.randn(USERS, version.config.streams, version.config.stream_dim)))

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from model.checkpoint import FILE, Checkpoints
 from model.errors import NotEnoughData
 from model.registry import Registry
+from model.themed import Themed
 from ops import exit_codes
 from ops.cli import app
 from ops.datasets.errors import DatasetMissing
@@ -138,3 +139,62 @@ def test_too_few_events_are_refused(tmp_path: Path) -> None:
 
     assert isinstance(found, NotEnoughData)
     assert not (tmp_path / "m").exists()
+
+
+@pytest.fixture
+def hoppers(tmp_path: Path) -> Path:
+    """Five users with seven sessions of four events each, three hours apart, among six items of a kind."""
+    path = tmp_path / "hoppers.csv"
+    rows = [
+        (
+            10_800 * session + 60 * event + user,
+            user,
+            6 * ((user + session) % 3) + (user + event * session) % 6,
+        )
+        for user in range(5)
+        for session in range(7)
+        for event in range(4)
+    ]
+    path.write_text("user,item,ts\n" + "".join(f"u{user},i{item},{ts}\n" for ts, user, item in sorted(rows)))
+    return path
+
+
+def trained_with(hoppers: Path, models: Path, *words: str) -> dict[str, Any]:
+    shared = ["--models", str(models), "--recipe", "max_epochs=1", "--json"]
+    result = CliRunner().invoke(app, ["train", str(hoppers), *shared, *words])
+    assert result.exit_code == exit_codes.OK, result.output
+    told: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return told
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_themes_become_a_second_version_only_if_no_worse(
+    hoppers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    """Either way both numbers stand in the manifest and in what is said; the child names its parent."""
+    monkeypatch.setattr(Themed, "kept", kept)
+    told = trained_with(hoppers, tmp_path / "m", "--themes", "--budget", "100ms", "--evaluate")
+    registry = Registry(tmp_path / "m")
+
+    assert list(registry.list()) == ["000001", "000002"][: 1 + kept]
+    first, last = registry.load("000001"), registry.load(told["version"])
+    assert first.mos is None
+    assert first.manifest["train_config"]["budget_s"] == pytest.approx(0.06)  # the rest was for themes
+    for version in (first, last):
+        assert version.manifest["metrics"]["themes_events"] == 5
+        assert 0 < version.manifest["metrics"]["themes_ndcg"] <= 1
+        assert 0 < version.manifest["metrics"]["themes_plain_ndcg"] <= 1
+    assert ("model + themes" in told["evaluation"]["lines"]) == kept
+    if kept:
+        assert last.manifest["parent"] == "000001"
+        assert last.mos is not None
+        assert len(last.themes.labels) == last.mos.config.num_themes == 8
+
+
+@pytest.mark.parametrize("words", [("--budget", "100ms"), ("--no-themes",)])
+def test_themes_can_be_left_out(hoppers: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """A budget is the network's alone unless themes are asked for, and they can be declined."""
+    told = trained_with(hoppers, tmp_path / "m", *words)
+
+    assert "themes_ndcg" not in told["metrics"]
+    assert list(Registry(tmp_path / "m").list()) == ["000001"]
