@@ -20,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -71,8 +73,9 @@ class Explanation:
 
     item: str
     score: float | None  # None: the version has no row of this item, and no memory speaks
-    row: str  # "trained", or "none": not in the version's catalogue
+    row: str  # "trained", "provisional" (a cosine stands in for it), or "none"
     facets: list[Facet]
+    stand_in: float | None  # what that cosine adds to the score
     memory: Recalled | None
     sequences: dict[str, int]  # kind → events that were read
     shares: dict[str, float]  # global, local, theme → how much each counts in the state
@@ -91,6 +94,9 @@ class Memories:
     weight: float  # w of the model, in 0..1
     epsilon: float
     shares: Mapping[str, float]  # history item → what it adds to memory(i)
+    memory: float | None = None  # memory(i) as it was served, which the shares divide; None: their sum
+    vector_D: npt.NDArray[np.floating] | None = None  # the user vector as it was served; None: encoded anew
+    stand_in: float | None = None  # the cosine that was served for an item without a trained row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,14 +181,20 @@ class Explainer:
         row = self._catalogue.row(item)
         known = row >= FIRST_ITEM_ROW
         scale = 1.0 if memories is None else memories.weight / self._network.config.temperature
-        facets = self._facets(row, scale) if known else []
+        vector_D = None if memories is None else memories.vector_D
+        facets = self._facets(row, scale, vector_D) if known else []
         recalled = None if memories is None else _recalled(memories)
+        stood_in = None
+        if not known and memories is not None and memories.stand_in is not None:
+            stood_in = scale * memories.stand_in
         terms = [facet.term for facet in facets] + ([recalled.term] if recalled is not None else [])
+        terms += [stood_in] if stood_in is not None else []
         return Explanation(
             item=item,
             score=sum(terms) if terms else None,
-            row="trained" if known else "none",
+            row="trained" if known else "none" if stood_in is None else "provisional",
             facets=facets,
+            stand_in=stood_in,
             memory=recalled,
             sequences={kind: len(events[0]) for kind, events in self._read.items()},
             shares={kind: share for kind, share in zip(KINDS, self._shares_S, strict=True) if share},
@@ -192,13 +204,16 @@ class Explainer:
         )
 
     @torch.inference_mode()
-    def _facets(self, row: int, scale: float) -> list[Facet]:
+    def _facets(self, row: int, scale: float, vector_D: npt.NDArray[np.floating] | None) -> list[Facet]:
+        """``vector_D``: what the terms are taken from; None: the state that was encoded here."""
         network, state_Md = self._network, self._state_Md
         shape = state_Md.shape
         line_Md = network.lines(torch.tensor([row])).view(shape)
         cosines = (state_Md * line_Md).sum(-1).tolist()
         weights = (network.vectors(state_Md).view(shape) * state_Md).sum(-1) / state_Md.square().sum(-1)
         weights_M = torch.nan_to_num(weights, nan=1 / len(state_Md)).tolist()
+        told_Md = network.vectors(state_Md) if vector_D is None else torch.tensor(vector_D).float()
+        products_M = (told_Md.view(shape) * line_Md).sum(-1).tolist()
         history = [name for name in self._history if self._catalogue.row(name) >= FIRST_ITEM_ROW]
         rows = torch.tensor([self._catalogue.row(name) for name in history], dtype=torch.int64)
         near_MH = torch.einsum("hmd,md->mh", network.lines(rows).view(-1, *shape), line_Md)
@@ -207,7 +222,7 @@ class Explainer:
                 facet=m,
                 weight=weights_M[m],
                 cosine=cosines[m],
-                term=scale * weights_M[m] * cosines[m],
+                term=scale * products_M[m],
                 nearest=[
                     Near(item=history[h], cosine=float(near_MH[m, h]))
                     for h in near_MH[m].argsort(descending=True, stable=True)[: self._num_near].tolist()
@@ -219,9 +234,10 @@ class Explainer:
 
 def _recalled(memories: Memories) -> Recalled:
     total = math.fsum(memories.shares.values())
+    served = total if memories.memory is None else memories.memory
     return Recalled(
         weight=1 - memories.weight,
-        memory=total,
-        term=(1 - memories.weight) * math.log(total + memories.epsilon),
+        memory=served,
+        term=(1 - memories.weight) * math.log(served + memories.epsilon),
         shares={item: share / total for item, share in memories.shares.items()} if total > 0 else {},
     )

@@ -64,6 +64,15 @@ def unpacked(state: dict[str, Any], no_positive: Collection[str], config: Memory
     return Learned(learner=learner, leading=Leading(Leaders.from_dict(state["leaders"])), requests=requests)
 
 
+def kept_memory(directory: Path, config: MemoryConfig) -> Memory | None:
+    """The memory of a scorer's newest snapshot, for people who look; None where it cannot be read."""
+    try:
+        state = snapshot.load(directory / FILE, KIND, VERSION)
+        return None if state is None else Memory.from_arrays(_arrays(state["memory"]), config)
+    except (SnapshotDamaged, OSError, KeyError, ValueError, TypeError):
+        return None
+
+
 class Checkpoint:
     """One file, replaced every so often by a thread beside the turns."""
 

@@ -14,7 +14,7 @@ import typer
 from ops import options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 def explain(
@@ -30,7 +30,11 @@ def explain(
     bootstrap: options.Bootstrap = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show what an item's score for a user is made of: facets, the history behind them, themes, experts.
+    """Show what an item's score for a user is made of: facets, the history behind them, what the memory
+    adds and who speaks for it, themes, experts.
+
+    The score is the one of the user's newest list, where that was made from the user's newest state by the
+    version that explains; else it is the model's alone, and this says so.
 
     Exit status: 0 shown; 2 usage; 3 no broker; 4 no such user or version.
 
@@ -42,10 +46,15 @@ def explain(
     from model.mos import MoS
     from ops.broker import resolve_bootstrap
     from ops.portraits.opening import opened
+    from ops.portraits.served import served
     from ops.states import stored_user
     from ops.titles import titles_of
+    from stream import admin
     from stream.asking import Asking
+    from stream.newest import newest_lists
+    from stream.partition import partition_of
     from stream.requests import Cause, build
+    from stream.statedir import place_of
     from stream.themes import Router
     from stream.topics import TopicNames
 
@@ -65,7 +74,21 @@ def explain(
             weights=asking.header.themes,
             routed_by=asking.header.routed_by,
         )
-    found = Explainer(network, version.catalogue, asking.sequences(), themes=themes).explain(item)
+    lists = names.recommendations
+    number = partition_of(user, admin.existing(address, [lists]).get(lists, settings.kafka.partitions))
+    newest = newest_lists(address, names, [number], user).get(user)
+    place = admin.cluster_id(address), admin.topic_ids(address, [names.requests]).get(names.requests, "")
+    sum_ = None
+    if newest is not None and (newest.state.topic_id, newest.state.offset, newest.model) == (
+        state.value.topic_id,
+        state.value.applied,
+        version.name,
+    ):
+        folder = place_of(settings.scorer.data_dir, *place)
+        sum_ = served(newest, item, state.items, folder, settings.scorer.memory_items)
+    found = Explainer(network, version.catalogue, asking.sequences(), themes=themes).explain(
+        item, None if sum_ is None else sum_.memories
+    )
     told: dict[str, Any] = {
         "user": user,
         "version": version.name,
@@ -79,12 +102,15 @@ def explain(
             }
             for theme, weight in asking.header.themes
         ],
+        "list": None if sum_ is None or newest is None else newest.id,
+        "notes": sum_.notes if sum_ else ["by the model alone: no list of this state and version is a sum"],
         "rules": _rules(item, found.seen, asking.header.hidden),
     }
     if as_json:
         options.print_json(told)
         return
     near = {near.item for facet in found.facets for near in facet.nearest}
+    near |= set(found.memory.shares) if found.memory else set()
     _show(told, titles_of(address, names, {item, *near}))
 
 
@@ -122,8 +148,24 @@ def _show(told: dict[str, Any], titles: Mapping[str, str]) -> None:
             f"  facet {facet['facet']}: {facet['term']:+.4f} = weight {facet['weight']:.2f} x cosine "
             f"{facet['cosine']:+.2f}" + (f"; nearest in the history: {near}" if near else "")
         )
+    _show_memory(told, called)
     for layer, shares in enumerate(told["experts"]):
         used = ", ".join(f"{expert} ({share:.0%})" for expert, share in enumerate(shares) if share)
         print(f"  layer {layer}: experts {used}")
     for rule in told["rules"]:
         print(f"  rule: {rule}")
+
+
+def _show_memory(told: dict[str, Any], called: Callable[[str], str]) -> None:
+    memory = told["memory"]
+    if told["stand_in"] is not None:
+        print(f"  no trained row: {told['stand_in']:+.4f} from a cosine that stands in for it")
+    if memory is not None:
+        spoken = sorted(memory["shares"].items(), key=lambda share: -share[1])
+        by = "; ".join(f"{called(name)} ({share:.0%})" for name, share in spoken)
+        print(
+            f"  memory: {memory['term']:+.4f} = {memory['weight']:.2f} x log of {memory['memory']:.4f}"
+            + (f"; taken along with {by}" if by else "")
+        )
+    for note in told["notes"]:
+        print(f"  note: {note}")
