@@ -103,7 +103,8 @@ def stream_stage(
         groups={},
         filter_seen=filter_seen,
     )
-    return replace(stage, groups=stage_groups(columns, stage))
+    groups = stage_groups(columns, stage)
+    return replace(stage, groups={**groups, "known": ~groups["new_item"]})
 
 
 def live_popularity(columns: EventColumns, cut: int, filter_seen: bool) -> dict[str, Answered]:

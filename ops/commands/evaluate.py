@@ -51,6 +51,19 @@ def evaluate(
         bool,
         typer.Option(help="loo and time: also variant B, again from nothing, with the validation events."),
     ] = True,
+    frozen: Annotated[
+        bool, typer.Option("--frozen", help="prequential: networks stay as they are; the counters learn.")
+    ] = False,
+    learning: Annotated[
+        str,
+        typer.Option(
+            metavar="WAYS", help="prequential: like 'reference;distil=0.8;item_rows=touched', each its lines."
+        ),
+    ] = "reference",
+    gated: Annotated[
+        bool,
+        typer.Option("--gated", help="prequential: the reference also through the gate."),
+    ] = False,
     results: Annotated[
         Path | None,
         typer.Option(
@@ -110,6 +123,7 @@ def evaluate(
         threads=threads,
         impressions=impressions_of(found.events, *unwanted),
         results=results,
+        learning=[] if frozen else [(learning, False), *([("reference", True)] if gated else [])],
     )
     finished = []
     with _progress() as say:

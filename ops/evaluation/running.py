@@ -47,6 +47,7 @@ class Table:
     threads: int
     impressions: Impressions | None  # asked for by the time protocol, where the data has some
     results: Path | None
+    learning: Sequence[tuple[str, bool]] = ()  # ways to learn from a stream, and whether through the gate
 
 
 def runs(table: Table, say: Say) -> Iterator[tuple[Run, Stage]]:

@@ -1,4 +1,4 @@
-"""The stream protocol as a table: counters that learn every event, frozen networks, and both summed.
+"""The stream protocol as a table: counters, networks that stay as they are, and the same ones learning.
 
 Knows: which lines there are, which settings are chosen on the warm part, and by which network.
 Does not know: how a line answers (model/prequential.py), options, what is printed.
@@ -6,7 +6,7 @@ Does not know: how a line answers (model/prequential.py), options, what is print
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 
 from model.choices import LEARNED_SHARE, choose, choose_epsilon
@@ -15,6 +15,8 @@ from model.cooccurrence import CoOccurrence
 from model.factorisation import Factorisation
 from model.families import Recipe
 from model.metrics import recall_at
+from model.online import OnlineConfig, slice_stops
+from model.online_choices import choose_cosine
 from model.prequential import Choices, frozen, ranks_along, sums_along
 from model.recommender import Popular, Recommender
 from model.sequences import WARM_SHARE
@@ -22,6 +24,7 @@ from model.session_knn import SessionKnn
 from model.stages import Answered, Stage, answer
 from model.sums import WEIGHTS
 from model.time_split import stream_stage
+from ops.evaluation.learning import EVEN, LINES, Learning, learning_runs, parse_learning
 from ops.evaluation.naming import changed
 from ops.evaluation.records import Key, Run, append, read
 from ops.evaluation.running import Say, Table, blank_of, judged, told, trained
@@ -42,7 +45,8 @@ def stream_runs(table: Table, say: Say) -> Iterator[tuple[Run, Stage]]:
     choices = choose(columns, cut, table.gap_ms, table.filter_seen)
     blank = replace(blank_of(table), variant="frozen")
     jobs = [(named, seed) for named in table.models for seed in range(table.seeds)]
-    epsilon: float | None = None
+    ways = [way for text, gated in table.learning for way in parse_learning(text, gated)]
+    picked: tuple[float, float | None] | None = None  # epsilon, and the cosine of provisional rows
     for number, (named, seed) in enumerate(jobs, 1):
         found = named.recipe()
         recipe = Recipe(found.model, replace(found.train, seed=seed, threads=table.threads))
@@ -52,16 +56,18 @@ def stream_runs(table: Table, say: Say) -> Iterator[tuple[Run, Stage]]:
         alone = replace(blank, model=str(named), recipe=changed(found), seed=seed)
         both = replace(alone, model=SUMMED.format(named))
         about = f"run {number} of {len(jobs)} · {named} seed {seed}"
-        if alone.key() in done and both.key() in done:
-            yield done[alone.key()], stage
-            yield done[both.key()], stage
+        lines = [replace(alone, model=way.model(line, alone.model)) for way in ways for line in LINES]
+        keys = [one.key() for one in (alone, both, *lines)]
+        if all(key in done for key in keys):
+            for key in keys:
+                yield done[key], stage
             continue
-        if epsilon is None:
-            epsilon = _known_epsilon(done, both) or _epsilon(
-                table, recipe, choices, cut, f"{about} · epsilon", say
-            )
-        for run in _run(table, stage, alone, recipe, replace(choices, epsilon=epsilon), cut, about, say):
-            append(table.results, run)
+        if picked is None:
+            picked = _known(done, both, bool(ways)) or _picked(table, recipe, choices, cut, about, say)
+        settled = replace(choices, epsilon=picked[0])
+        for run in _run(table, stage, alone, recipe, settled, picked[1], ways, cut, about, say):
+            if run.key() not in done:
+                append(table.results, run)
             yield run, stage
 
 
@@ -83,9 +89,18 @@ def _counters(
 
 
 def _run(
-    table: Table, stage: Stage, alone: Run, recipe: Recipe, choices: Choices, cut: int, about: str, say: Say
+    table: Table,
+    stage: Stage,
+    alone: Run,
+    recipe: Recipe,
+    choices: Choices,
+    cosine: float | None,
+    ways: Sequence[Learning],
+    cut: int,
+    about: str,
+    say: Say,
 ) -> Iterator[Run]:
-    """The network alone, then with the memory."""
+    """The network alone, then with the memory, then learning from the stream in each way."""
     model, learned = trained(stage, alone, recipe, told(about, True, say))
     learned = replace(learned, notes=asdict(choices))
     yield judged(learned, stage, answer(model, stage))
@@ -102,23 +117,50 @@ def _run(
         notes={**asdict(choices), "recall@10 by fixed weight": fixed},
     )
     yield judged(both, stage, Answered(ranks_E=summed.served_E, lists=None))
+    for way in ways:
+        states_own = "cosine=" in way.name
+        yield from learning_runs(
+            table,
+            stage,
+            model,
+            learned,
+            recipe.train,
+            choices,
+            way,
+            None if states_own else cosine,
+            cut,
+            say,
+        )
 
 
-def _known_epsilon(done: dict[Key, Run], like: Run) -> float | None:
-    """Of a run of the same stream: one epsilon serves a whole table."""
+def _known(done: dict[Key, Run], like: Run, learns: bool) -> tuple[float, float | None] | None:
+    """Of runs of the same stream: one epsilon and one cosine serve a whole table."""
     known = [
-        run.notes["epsilon"]
+        run.notes
         for run in done.values()
         if (run.data, run.protocol, run.filter_seen) == (like.data, like.protocol, like.filter_seen)
     ]
-    return float(known[0]) if known else None
+    cosines = [notes["online"]["rows"]["cosine"] for notes in known if "online" in notes]
+    if not known or (learns and not cosines):
+        return None
+    return float(known[0]["epsilon"]), float(cosines[0]) if cosines else None
 
 
-def _epsilon(table: Table, recipe: Recipe, choices: Choices, cut: int, about: str, say: Say) -> float:
+def _picked(
+    table: Table, recipe: Recipe, choices: Choices, cut: int, about: str, say: Say
+) -> tuple[float, float | None]:
     """Chosen with a network of this recipe that learned nine tenths of the warm part, on the last tenth."""
     warm: EventColumns = table.columns.slice(0, cut)
     learned = int(LEARNED_SHARE * cut)
     stage = stream_stage(warm, recipe.train.validation_users, table.filter_seen, share=LEARNED_SHARE)
-    model, _ = trained(stage, blank_of(table), recipe, told(about, True, say))
+    model, _ = trained(stage, blank_of(table), recipe, told(f"{about} · settings", True, say))
     met = frozen(model, stage.catalogue, warm, learned)
-    return choose_epsilon(met, warm, learned, choices, table.filter_seen)
+    epsilon = choose_epsilon(met, warm, learned, choices, table.filter_seen)
+    if not table.learning:
+        return epsilon, None
+    say(f"{about} · damping of provisional rows, on the end of the warm part")
+    stops = slice_stops(len(warm), learned, table.dataset in EVEN)
+    settled = replace(choices, epsilon=epsilon)
+    return epsilon, choose_cosine(
+        model, stage.catalogue, warm, learned, stops, settled, OnlineConfig(), recipe.train, table.filter_seen
+    )

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from model.online_choices import COSINES
 from model.sums import WEIGHTS
 from ops import exit_codes
 from ops.cli import app
+from ops.evaluation.learning import parse_learning
 from ops.evaluation.naming import ModelNameInvalid
 
 #: Small networks that learn a circle of items within two epochs.
@@ -105,13 +107,18 @@ def test_the_stream_protocol_has_every_line(circle: Path, tmp_path: Path) -> Non
         "matrix-factorisation",
         FUXI,
         f"{FUXI} + memory",
+        f"{FUXI} learning",
+        f"{FUXI} learning + rows",
+        f"{FUXI} learning + rows + memory",
     ]
     assert {line["groups"]["all"]["questions"] for line in told["lines"]} == {154}
-    assert [one["model"] for one in runs] == [FUXI, f"{FUXI} + memory"]
+    assert [one["model"] for one in runs] == [line["model"] for line in told["lines"][5:]]
+    assert runs[2]["notes"]["online"]["rows"]["cosine"] in COSINES
+    assert [end["stop"] for end in runs[2]["notes"]["slices"]] == [770]
     assert runs[1]["notes"]["epsilon"] in (0.001, 0.01, 0.1)
     assert runs[1]["notes"]["recall@10 by fixed weight"].keys() == set(map(str, WEIGHTS))
     assert run(*arguments)[1] == told
-    assert len((tmp_path / "r").read_text().splitlines()) == 2
+    assert len((tmp_path / "r").read_text().splitlines()) == 5
 
 
 def test_impressions_give_gauc(tmp_path: Path) -> None:
@@ -143,3 +150,28 @@ def test_a_model_that_is_not_there_is_a_usage_error(circle: Path) -> None:
 
     assert isinstance(found, ModelNameInvalid)
     assert found.exit_code == exit_codes.USAGE
+
+
+def test_ways_to_learn_are_read_as_typed() -> None:
+    """The reference and departures from it, each with lines of its own; what is no field is refused."""
+    ways = parse_learning("reference;distil=0.8,cosine=1.0;item_rows=touched,silence_ms=5", gated=False)
+
+    assert [way.model("served", "x") for way in ways] == [
+        "x learning + rows + memory",
+        "x learning + rows + memory (distil=0.8,cosine=1.0)",
+        "x learning + rows + memory (item_rows=touched,silence_ms=5)",
+    ]
+    assert (ways[1].config.tune.distil, ways[1].config.rows.cosine) == (0.8, 1.0)
+    assert (ways[2].config.tune.item_rows, ways[2].config.tune.silence_ms) == ("touched", 5)
+    assert parse_learning("reference", gated=True)[0].model("model", "x") == "x learning (gated)"
+    for wrong in ("speed=3", "lr=fast", "item_rows=some"):
+        with pytest.raises(ModelNameInvalid, match="learning"):
+            parse_learning(wrong, gated=False)
+
+
+def test_a_frozen_table_has_no_learning_lines(circle: Path) -> None:
+    """With --frozen networks stay as they are."""
+    told = run(str(circle), "--models", FUXI, "--protocol", "prequential", "--frozen")[1]
+
+    assert [line["model"] for line in told["lines"]][5:] == [FUXI, f"{FUXI} + memory"]
+    assert told["lines"][5]["groups"]["known"]["questions"] == 154
