@@ -7,20 +7,40 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
+from model.catalogue import Catalogue
+from model.config import ModelConfig
 from model.cooccurrence import CoOccurrence
 from model.factorisation import FactorConfig, Factorisation
+from model.families import FAMILIES, build
 from model.memory import MemoryConfig
 from model.metrics import MISS
+from model.neural import Neural
 from model.recommender import Popular, Recommender
 from model.session_knn import SessionConfig, SessionKnn
 
 HOUR_MS = 3_600_000
 Make = Callable[[], Recommender]
 Event = tuple[str, str, int]
+
+
+def neural(family: str) -> Recommender:
+    """A network nobody trained: its laws do not depend on what it learned. One item is new to it."""
+    streams = 4 if family == "fuxi-mme" else 1
+    experts = 2 if family in ("fuxi-mme", "fame") else 1
+    config = ModelConfig(
+        family=family, dim=16, streams=streams, heads=2, blocks=2, experts=experts, max_events=24
+    )
+    catalogue = Catalogue([f"i{number:02d}" for number in range(11)] + ["a", "b", "c"])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Neural(build(config, catalogue.num_rows), catalogue, max_users=16)
+
 
 #: Every recommender, small enough that its bounds bind in these worlds.
 KINDS: dict[str, Make] = {
@@ -29,6 +49,7 @@ KINDS: dict[str, Make] = {
     "co-occurrence": lambda: CoOccurrence(MemoryConfig(window=4, neighbours=6, max_items=64), max_users=16),
     "session-knn": lambda: SessionKnn(SessionConfig(neighbours=5, sample=8, max_sessions=24, max_users=16)),
     "matrix-factorisation": lambda: Factorisation(FactorConfig(width=4, max_users=16)),
+    **{family: partial(neural, family) for family in FAMILIES},
 }
 #: Those that know users: without a past they have no evidence.
 PERSONAL = [name for name in KINDS if not name.startswith("popular")]
