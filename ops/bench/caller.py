@@ -39,10 +39,10 @@ async def _client(host: str, port: int, requests: Sequence[bytes]) -> list[float
             began_s = time.perf_counter()
             writer.write(asked)
             head = await reader.readuntil(b"\r\n\r\n")
-            await reader.readexactly(_length(head))
+            body = await reader.readexactly(_length(head))
             taken.append(time.perf_counter() - began_s)
             if head[9:10] != b"2":
-                raise Refused(head.partition(b"\r\n")[0].decode())
+                raise Refused(f"{head.partition(b'\r')[0].decode()}: {body.decode()}")
     finally:
         writer.close()
         await writer.wait_closed()

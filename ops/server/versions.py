@@ -62,6 +62,7 @@ class Versions:
     current: Mapped | None = None
     previous: Mapped | None = None
     withdrawn: frozenset[str] = frozenset()
+    seen: tuple[str, int] | None = None  # the version and epoch that were looked at last, mapped or refused
     problem: str | None = None  # why the newest word of the registry could not be followed
 
     def mapped(self, name: str | None) -> Mapped | None:
@@ -75,27 +76,22 @@ def follow(registry: Registry, known: Versions) -> Versions:
     but ``problem``: what was mapped goes on serving."""
     try:
         current = registry.current()
-        if current is None or _same(current, known):
-            return known
-        ahead = _mapped(registry, current.version, known)
-        before = _before(registry, current, known)
-        return Versions(
-            epoch=current.epoch,
-            current=ahead,
-            previous=before,
-            withdrawn=frozenset(current.withdrawn),
-        )
     except (ModelError, OSError) as error:
-        if known.problem != str(error):
-            log.warning("a version is refused, what was mapped goes on: %s", error)
-        return replace(known, problem=str(error))
-
-
-def _same(current: Current, known: Versions) -> bool:
-    return (
-        known.current is not None
-        and known.problem is None
-        and (current.version, current.epoch) == (known.current.name, known.epoch)
+        return replace(known, problem=f"the registry cannot be read: {error}")
+    if current is None or (current.version, current.epoch) == known.seen:
+        return known
+    seen, withdrawn = (current.version, current.epoch), frozenset(current.withdrawn)
+    try:
+        ahead = _mapped(registry, current.version, known)
+    except (ModelError, OSError) as error:
+        log.warning("a version is refused, what was mapped goes on: %s", error)
+        return replace(known, problem=str(error), seen=seen, withdrawn=withdrawn)
+    return Versions(
+        epoch=current.epoch,
+        current=ahead,
+        previous=_before(registry, current, known),
+        withdrawn=withdrawn,
+        seen=seen,
     )
 
 
@@ -114,6 +110,6 @@ def _before(registry: Registry, current: Current, known: Versions) -> Mapped | N
         return None
     try:
         return _mapped(registry, left[-1], known)
-    except ModelError as error:
+    except (ModelError, OSError) as error:
         log.warning("the version before cannot be mapped, its lists are served as stored: %s", error)
         return None

@@ -135,6 +135,7 @@ def test_a_damaged_version_changes_nothing(tmp_path: Path) -> None:
 
     assert after.current is known.current
     assert "index.npy" in (after.problem or "")
+    assert follow(registry, after) is after  # and is not read again and again
 
 
 def test_the_token_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:
