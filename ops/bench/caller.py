@@ -42,7 +42,7 @@ async def _client(host: str, port: int, requests: Sequence[bytes]) -> list[float
             body = await reader.readexactly(_length(head))
             taken.append(time.perf_counter() - began_s)
             if head[9:10] != b"2":
-                raise Refused(f"{head.partition(b'\r')[0].decode()}: {body.decode()}")
+                raise Refused(f"{head.splitlines()[0].decode()}: {body.decode()}")
     finally:
         writer.close()
         await writer.wait_closed()
