@@ -89,10 +89,10 @@ def blend(
     known_R = modelled.lines_R != NO_LINE
     open_R = np.where(
         known_R,
-        ~np.isin(modelled.lines_R, modelled.barred),
-        ~np.isin(recalled.codes_C, closed_codes),
+        ~among(modelled.lines_R, modelled.barred),
+        ~among(recalled.codes_C, closed_codes),
     )
-    alone_K = ~np.isin(modelled.lines_K, modelled.lines_R)
+    alone_K = ~among(modelled.lines_K, modelled.lines_R)
     places = [
         np.where(known_R, modelled.lines_R, OUTSIDE + recalled.codes_C)[open_R],
         modelled.lines_K[alone_K],
@@ -100,7 +100,7 @@ def blend(
     cosines = [np.where(known_R, modelled.cosines_R, 0.0)[open_R], modelled.cosines_K[alone_K]]
     memory = [recalled.scores_C[open_R], np.zeros(int(alone_K.sum()))]
     if rows is not None and len(rows.codes_X):
-        alone_X = ~np.isin(rows.codes_X, recalled.codes_C) & ~np.isin(rows.codes_X, closed_codes)
+        alone_X = ~among(rows.codes_X, recalled.codes_C) & ~among(rows.codes_X, closed_codes)
         places.append(OUTSIDE + rows.codes_X[alone_X])
         cosines.append(rows.cosines_X[alone_X])
         memory.append(np.zeros(int(alone_X.sum())))
@@ -120,7 +120,7 @@ def blend(
 
 def alone(recalled: Recalled, closed_codes: IntArray, epsilon: float = EPSILON) -> Blend:
     """The memory without a model: its places are OUTSIDE + code, and no cosine says anything."""
-    open_R = ~np.isin(recalled.codes_C, closed_codes)
+    open_R = ~among(recalled.codes_C, closed_codes)
     memory_C = recalled.scores_C[open_R]
     return Blend(
         places_C=OUTSIDE + recalled.codes_C[open_R],
@@ -129,6 +129,11 @@ def alone(recalled: Recalled, closed_codes: IntArray, epsilon: float = EPSILON) 
         logs_C=memory_logs(memory_C, epsilon),
         temperature=1.0,
     )
+
+
+def among(values: IntArray, some: IntArray) -> npt.NDArray[np.bool_]:
+    """Whether each of these whole numbers is one of ``some``; they are small, and a table beats sorting."""
+    return np.isin(values, some, kind="table")
 
 
 def _filled(places_C: IntArray, cosines_C: FloatArray, memory_C: FloatArray, rows: Rows | None) -> FloatArray:

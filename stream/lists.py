@@ -69,9 +69,9 @@ def make_list(
     if header.forgotten:
         mixed, scored = None, []
     else:
-        scored = [
-            Scored(item=item, score=round(score, 6)) for item, score in zip(*_shown(mixed), strict=True)
-        ][: made.top_n]
+        scored = [Scored(item=item, score=score) for item, score in zip(*_shown(mixed), strict=True)][
+            : made.top_n
+        ]
         if not whole:
             degraded = NO_MODEL if made.model is None else MEMORY if scored else POPULAR
             there = {one.item for one in scored}
@@ -89,8 +89,8 @@ def make_list(
         if whole and place
         else [],
         vector=_packed(place.vector) if whole and place and place.vector is not None else None,
-        memory={item: round(score, 9) for item, score in mixed.memory.items()} if mixed else {},
-        rows=[Scored(item=item, score=round(score, 6)) for item, score in mixed.rows.items()]
+        memory=mixed.memory if mixed else {},
+        rows=[Scored(item=item, score=score) for item, score in mixed.rows.items()]
         if mixed and whole
         else [],
         weight=mixed.weight if mixed and (whole or mixed.items) else None,

@@ -28,7 +28,7 @@ class Mixed:
     items: list[str]  # best first
     scores: list[float]
     weight: float
-    memory: dict[str, float]  # item → score
+    memory: dict[str, float]  # item → score, to 9 digits: 1e-7 of a logarithm
     memory_cut: int  # scores above 0 that were left out
     rows: dict[str, float]  # items without a trained row among the above → cosine that stood for it
     remembered: list[str]  # the memory's own list, best first
@@ -74,17 +74,21 @@ class Mixer:
         kept = list(dict.fromkeys([*best[blended.memory_C[best] > 0].tolist(), *loudest.tolist()]))
         kept = kept[: max(KEPT_MEMORY, len(best))]
         told = list(dict.fromkeys([*best.tolist(), *kept]))
-        outside = [at for at in told if blended.places_C[at] >= OUTSIDE]
+        outside = np.array(told, np.int64)[blended.places_C[told] >= OUTSIDE]
         return Mixed(
             items=self.names(blended.places_C[best]),
-            scores=blended.scores(best, weight).tolist(),
+            scores=blended.scores(best, weight).round(6).tolist(),
             weight=WEIGHTS[weight],
             memory=dict(
-                zip(self.names(blended.places_C[kept]), blended.memory_C[kept].tolist(), strict=True)
+                zip(self.names(blended.places_C[kept]), blended.memory_C[kept].round(9).tolist(), strict=True)
             ),
             memory_cut=int(np.count_nonzero(blended.memory_C)) - len(kept),
             rows=dict(
-                zip(self.names(blended.places_C[outside]), blended.cosines_C[outside].tolist(), strict=True)
+                zip(
+                    self.names(blended.places_C[outside]),
+                    blended.cosines_C[outside].round(7).tolist(),
+                    strict=True,
+                )
             ),
             remembered=self.names(blended.places_C[loudest[:n]]),
         )
@@ -92,7 +96,8 @@ class Mixer:
     def names(self, places: npt.NDArray[np.int64] | Sequence[int]) -> list[str]:
         ids = self._remembering.memory.items.ids
         items: Sequence[str] = () if self._ranker is None else self._ranker.items
-        return [ids[place - OUTSIDE] if place >= OUTSIDE else items[place] for place in map(int, places)]
+        numbers: list[int] = np.asarray(places, np.int64).tolist()
+        return [items[place] if place < OUTSIDE else ids[place - OUTSIDE] for place in numbers]
 
 
 def _loudest(memory_C: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.int64]:

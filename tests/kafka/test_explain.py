@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from model.catalogue import Catalogue
 from model.config import ModelConfig, TrainConfig
 from model.mme import FuxiMME
+from model.popularity import Popularity
 from model.registry import Registry
 from model.themes import ThemeTable
 from model.train import weights_of
@@ -24,10 +26,15 @@ from stream.asking import Asking
 from stream.clients import producer
 from stream.events import Interaction, Item, encode
 from stream.history import Rules, User
+from stream.learning import Learner
 from stream.partition import partition_of
+from stream.records import decode_list
 from stream.requests import Cause, build
+from stream.scorer_checkpoint import Checkpoint, Learned
+from stream.scoring import Desk
 from stream.serving import Serving
 from stream.settings import load
+from stream.statedir import place_of
 from stream.themes import Router
 from stream.topics import TopicNames
 
@@ -100,6 +107,53 @@ def test_the_explained_score_is_the_served_one(broker: Broker, prefix: str, mode
         assert abs(sum(facet["term"] for facet in told["facets"]) - score) < 1e-5
     assert told["sequences"] == {"global": 4}
     assert told["themes"][0]["label"] == "Drama"
+
+
+def test_the_explained_sum_is_the_served_one(
+    broker: Broker, prefix: str, models: Path, ann: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Facets, the memory shared out over the history, and an item without a row: all as the list has it."""
+    monkeypatch.setenv("HOPSTREAM_SCORER__DATA_DIR", str(tmp_path / "scorer"))
+    names, version = TopicNames(prefix), Registry(models).load("000001")
+    desk = Desk(
+        Learner(Popularity(), ()),
+        topic=names.requests,
+        top_n=30,
+        max_batch=8,
+        filter_seen=True,
+        clock_ms=lambda: 0.0,
+    )
+    desk.adopt(Serving(version, 1, device="cpu", cache_bytes=1 << 22, threads=1, filter_seen=True))
+    for at, items in enumerate([["i0", "i7", "new"], ["i9", "i7"], ["i5", "i3"]]):
+        for place, item in enumerate(items):
+            desk.learner.memory.learn(items[:place], item, 1000 * at)
+    desk.adopt(Serving(version, 1, device="cpu", cache_bytes=1 << 22, threads=1, filter_seen=True))
+    cause = Cause(user="ann", partition=partition_of("ann", 2), type="rescore", produced_ms=0)
+    router = Router(version.themes, version.name)
+    raw = build(ann, router, cause, sample_share=0.0)
+    [out] = desk.answer([Asking(raw, cause.partition, 0, 0)])
+    sender = producer(broker.bootstrap)
+    sender.send(names.recommendations, out.value, out.key, partition=out.partition).get(20)
+    sender.close()
+    topic_id = admin.topic_ids(broker.bootstrap, [names.requests])[names.requests]
+    folder = place_of(tmp_path / "scorer", admin.cluster_id(broker.bootstrap), topic_id)
+    learned = Learned(learner=desk.learner, leading=desk.leading, requests={})
+    Checkpoint(folder, 1.0, ThreadPoolExecutor(1)).close(learned)
+    made = decode_list(out.value)
+
+    assert set(made.memory) == {"i7", "i3", "new"}
+    for place in [one for one in made.items if one.item in {"i7", "i3", "new", "i20"}]:
+        told = json.loads(run(broker, prefix, models, "ann", place.item, "--json"))
+        terms = [facet["term"] for facet in told["facets"]] + [told["memory"]["term"]]
+        assert abs(told["score"] - place.score) < 1e-5
+        assert abs(sum(terms) + (told["stand_in"] or 0.0) - place.score) < 1e-5
+        assert told["row"] == ("provisional" if place.item == "new" else "trained")
+        if place.item in made.memory:
+            assert sum(told["memory"]["shares"].values()) == pytest.approx(1.0)
+        if place.item == "i7":
+            assert set(told["memory"]["shares"]) == {"i0", "i9"}
+            assert told["list"] == made.id
+    assert "taken along with i" in run(broker, prefix, models, "ann", "i7")
 
 
 def test_for_people_it_names_titles_and_what_keeps_an_item_out(

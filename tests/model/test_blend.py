@@ -44,12 +44,13 @@ def test_the_top_is_that_of_the_whole_catalogue(seed: int, num_known: int, num_n
     """Whatever the model, memory and provisional rows know, and whatever is barred, under every weight."""
     random = np.random.default_rng(seed)
     num, n = num_known + num_new, 5
+    # binary fractions: sums are exact, so that ties are ties in whatever order they are added up
     known = np.arange(num) < num_known  # codes of the memory are items, and lines are known items
-    cosines = np.where(known, random.integers(-20, 21, num) / 20, 0.0)
-    memory = np.where(random.random(num) < 0.4, random.integers(1, 5, num) / 4, 0.0)
+    cosines = np.where(known, random.integers(-16, 17, num) / 16, 0.0)
+    memory = np.where(random.random(num) < 0.4, 2.0 ** random.integers(-3, 2, num), 0.0)
     open_J = random.random(num) < 0.8
     rows = {
-        item: float(random.integers(-20, 21)) / 20 for item in range(num_known, num) if random.random() < 0.5
+        item: float(random.integers(-16, 17)) / 16 for item in range(num_known, num) if random.random() < 0.5
     }
     shown = np.flatnonzero(open_J & known)
     best = sorted(shown.tolist(), key=lambda line: (-cosines[line], line))[:n]
