@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from stream.acks import Acks
 from stream.events import Forget, Interaction, Malformed, Rescore, decode_record
 from stream.history import Delivery, Rules, User
+from stream.metrics.worker import WorkerMetrics
 from stream.requests import Cause, build
 from stream.themes import Router
 from stream.users import Users
@@ -51,9 +52,11 @@ class Parts:
     may_go_on: Callable[[], None]  # ends the process if it was paused for too long
     router: Router = field(default_factory=Router)
     outcomes: dict[str, int] = field(default_factory=dict)  # what became of records, for the log
+    metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
 
     def count(self, outcome: str) -> None:
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+        self.metrics.seen(outcome)
 
 
 async def follow_events(stream: Any, parts: Parts) -> None:
@@ -91,12 +94,26 @@ def handle(event: Any, parts: Parts) -> None:
 def _apply(user: User, decoded: Interaction | Forget | Rescore, offset: int, parts: Parts) -> str:
     topic_id = parts.topic_id()
     if isinstance(decoded, Interaction):
-        return user.apply(decoded, topic_id, offset, parts.rules, parts.router).value
+        sessions = user.value.next_session
+        outcome = user.apply(decoded, topic_id, offset, parts.rules, parts.router).value
+        if user.value.next_session > sessions:
+            _count_session(user, parts)
+        return outcome
     if isinstance(decoded, Forget):
         user.forget(topic_id, offset)
         return "forgotten"
     user.rescore(topic_id, offset)
     return "rescored"
+
+
+def _count_session(user: User, parts: Parts) -> None:
+    closed, before = user.closed[-1], user.closed[-2] if len(user.closed) > 1 else None
+    parts.metrics.closed(
+        len(closed.items),
+        closed.theme,
+        full=len(closed.items) >= parts.rules.max_events,
+        switched=before is not None and before.theme != closed.theme,
+    )
 
 
 def _ask(
@@ -111,6 +128,7 @@ def _ask(
         forgets=isinstance(decoded, Forget),
     )
     value = build(user, parts.router, cause, sample_share=parts.sample_share)
+    parts.metrics.event_to_request.observe(max(0.0, time.time() - message.timestamp))
     return parts.send_request(event.key, value, message.partition, {})
 
 

@@ -19,6 +19,8 @@ from stream.acks import Acks
 from stream.agents import Parts, follow_events
 from stream.consumer import App, patient_recovery
 from stream.history import Rules
+from stream.metrics.exposition import serve
+from stream.metrics.worker import WorkerMetrics
 from stream.settings import Settings
 from stream.statedir import state_directory
 from stream.statetable import StateTable
@@ -43,6 +45,7 @@ def build(settings: Settings, bootstrap: str, ready_file: Path | None = None) ->
     patient_recovery(app)
     pulse = Pulse(limit_s=settings.worker.session_timeout_ms / 2000)
     parts = _parts(app, settings, names, ids[names.events], pulse)
+    _show_metrics(parts, settings)
     events = app.topic(names.events, key_type=bytes, value_type=bytes, **_RAW)
     app.agent(events, name="events")(_agent(parts))
     tend(
@@ -59,6 +62,17 @@ def build(settings: Settings, bootstrap: str, ready_file: Path | None = None) ->
         )
     )
     return app
+
+
+def _show_metrics(parts: Parts, settings: Settings) -> None:
+    metrics, users, acks = parts.metrics, parts.users, parts.acks
+    metrics.watch(
+        "hopstream_events_in_flight",
+        "Events between application and acknowledgement.",
+        lambda: acks.in_flight,
+    )
+    metrics.watch("hopstream_cached_users", "Decoded user states in memory.", users.__len__)
+    serve(metrics.registry, settings.metrics.host, settings.metrics.worker_port)
 
 
 _RAW: dict[str, Any] = {"key_serializer": "raw", "value_serializer": "raw"}
@@ -120,6 +134,7 @@ def _parts(app: faust.App, settings: Settings, names: TopicNames, topic_id: str,
         still_ours=lambda event: (
             app.flow_control.is_active() and event.message.generation_id == app.consumer_generation_id
         ),
+        metrics=WorkerMetrics(settings.worker.data_dir),
         may_go_on=lambda: None if pulse.alive(time.monotonic()) else give_up("the process was paused"),
     )
 

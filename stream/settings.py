@@ -128,6 +128,32 @@ class EvaluatorSettings(_Section):
     report_ms: DurationMs = Field(5000, ge=100, description="how often the report is written, at most")
 
 
+class MetricsSettings(_Section):
+    host: str = Field("127.0.0.1", description="address of every role's metrics; 0.0.0.0: all of them")
+    worker_port: int = Field(
+        9101, ge=0, le=65535, description="taken: a free one, which the log names; 0: off"
+    )
+    scorer_port: int = Field(9102, ge=0, le=65535)
+    evaluator_port: int = Field(9103, ge=0, le=65535)
+    trainer_port: int = Field(9104, ge=0, le=65535)
+    replay_port: int = Field(9105, ge=0, le=65535)
+
+
+class TrainerSettings(_Section):
+    data_dir: Path = Field(Path(".hopstream/trainer"), description="snapshot, plan and report.json")
+    every: str = Field(
+        "2000",
+        pattern=r"^\d+(\.\d+)?\s*(ms|s|m|h|d)?$",
+        description="a cycle: so many events, or time like 10m",
+    )
+    clock: str = Field(
+        "event", pattern="^(event|wall)$", description="which time that is: the events' own, or ours"
+    )
+    threads: int = Field(1, ge=1, description="CPU threads of torch")
+    nice: int = Field(10, ge=0, le=19, description="how far the trainer steps back behind other processes")
+    keep_versions: int = Field(10, ge=1, description="newest versions that stay after a publication")
+
+
 class ModelSettings(_Section):
     dir: Path = Field(Path(".hopstream/models"), description="published versions")
 
@@ -155,6 +181,8 @@ class Settings(_Section):
     server: ServerSettings = ServerSettings()
     rules: RuleSettings = RuleSettings()
     evaluator: EvaluatorSettings = EvaluatorSettings()
+    trainer: TrainerSettings = TrainerSettings()
+    metrics: MetricsSettings = MetricsSettings()
     models: ModelSettings = ModelSettings()
     broker: BrokerSettings = BrokerSettings()
     data: DataSettings = DataSettings()

@@ -5,6 +5,8 @@ Knows: directory names and when a directory is too old. Does not know: what is i
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
 import socket
@@ -32,3 +34,13 @@ def state_directory(root: Path, cluster_id: str, changelog_id: str, now_s: float
     directory.mkdir(parents=True, exist_ok=True)
     alive.touch()
     return directory
+
+
+def bytes_under(directory: Path) -> int:
+    """Bytes of all files below; those that vanish meanwhile do not count."""
+    total = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += (Path(folder) / name).stat().st_size
+    return total

@@ -23,6 +23,7 @@ from stream.agents import Parts
 from stream.clients import quiet_clients
 from stream.errors import BrokerUnreachable
 from stream.settings import Settings
+from stream.statedir import bytes_under
 from stream.themes import Router
 from stream.watchdog import Pulse, Stall
 
@@ -84,13 +85,19 @@ class Tended:
 
     def lag(self) -> int:
         """Events that the broker has and the agent has not seen."""
+        return sum(self.lags().values())
+
+    def lags(self) -> dict[int, int]:
+        """The same for each partition of this worker."""
         consumer: Any = self.app.consumer
-        lag = 0
+        lags = {}
         for tp in consumer.assignment():
             if tp.topic == self.events_topic:
                 read = consumer._read_offset.get(tp)  # Faust shows the position nowhere else
-                lag += max(0, (consumer.highwater(tp) or 0) - (-1 if read is None else read) - 1)
-        return lag
+                lags[tp.partition] = max(
+                    0, (consumer.highwater(tp) or 0) - (-1 if read is None else read) - 1
+                )
+        return lags
 
 
 def tend(tended: Tended) -> None:
@@ -131,16 +138,26 @@ async def _beat(tended: Tended) -> None:
 
 async def _watch(tended: Tended) -> None:
     stall = Stall(limit_s=tended.settings.worker.stall_ms / 1000)
+    metrics = tended.parts.metrics
+    unsettled_s: float | None = time.monotonic()
     while True:
         await asyncio.sleep(WATCH_S)
         (tended.directory / "alive").touch()
         settled = tended.settled
+        if settled and unsettled_s is not None:
+            metrics.recovery.set(time.monotonic() - unsettled_s)
+            unsettled_s = None
+        elif not settled and unsettled_s is None:
+            unsettled_s = time.monotonic()
         if settled and tended.ready_file is not None and not tended.ready_file.exists():
             tended.ready_file.write_text(str(os.getpid()))
         owed = tended.owed()
         # While changelogs are read each record is progress; Faust has been seen to wait for ever there.
         read = tended.progress - (owed if tended.recovering else 0)
-        if stall.stalled(time.monotonic(), read, owed, suspended=not (settled or tended.recovering)):
+        stalled = stall.stalled(time.monotonic(), read, owed, suspended=not (settled or tended.recovering))
+        metrics.stalled.set(stall.standing_s(time.monotonic()))
+        metrics.lagging("events", tended.lags())
+        if stalled:
             give_up(f"no progress for {stall.limit_s:.0f} s with {owed} records waiting")
 
 
@@ -155,8 +172,15 @@ def adopt_themes(registry: Registry, parts: Parts) -> None:
     """Route by the version that serves now. A refused one changes nothing: the old themes go on."""
     try:
         current = registry.current()
-        if current is not None and current.version != parts.router.version:
+        if current is None:
+            return
+        versions = parts.metrics.versions
+        versions.wanted(current.epoch)
+        if current.version == parts.router.version:
+            versions.again(current.epoch)
+        else:
             parts.router = Router(registry.load_themes(current.version), current.version)
+            versions.adopted(current.version, current.epoch, time.time())
             log.info("routing by the themes of version %s", current.version)
     except ModelError as error:
         log.warning("themes refused: %s", error)
@@ -177,6 +201,7 @@ async def _report(tended: Tended) -> None:
     before = 0
     while True:
         await asyncio.sleep(REPORT_S)
+        tended.parts.metrics.state_bytes.set(await asyncio.to_thread(bytes_under, tended.directory))
         rate = (tended.progress - before) / 2 / REPORT_S
         if tended.progress != before:
             log.info(

@@ -28,6 +28,10 @@ class Stall:
             return False
         return now_s - self._since_s >= self.limit_s
 
+    def standing_s(self, now_s: float) -> float:
+        """How long there was no progress although records wait; 0 while there is."""
+        return 0.0 if self._since_s is None else now_s - self._since_s
+
 
 @dataclass(slots=True)
 class Pulse:

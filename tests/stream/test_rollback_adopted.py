@@ -13,6 +13,7 @@ from model import store
 from model.errors import ModelError
 from model.registry import Registry
 from stream.hotswap import CHECK_S, HotSwap
+from stream.metrics.worker import WorkerMetrics
 from stream.tending import adopt_themes
 from stream.themes import Router
 from tests.model.tiny_version import trained
@@ -90,7 +91,7 @@ def test_a_version_damaged_after_it_was_published_is_refused_and_left(tmp_path: 
 def test_a_worker_routes_by_the_themes_of_what_serves_again(tmp_path: Path) -> None:
     """The table follows a publication and a rollback alike."""
     registry = Registry(tmp_path)
-    parts: Any = SimpleNamespace(router=Router())
+    parts: Any = SimpleNamespace(router=Router(), metrics=WorkerMetrics())
     routed = []
     for step in (
         lambda: registry.publish(trained(seed=1)),
