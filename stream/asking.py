@@ -26,8 +26,9 @@ class Unreadable(StreamError):
 class Asking:
     """One request as it arrived; its sequences are decoded when somebody needs them."""
 
-    def __init__(self, raw: bytes, partition: int, offset: int, sent_ms: int) -> None:
-        """``partition``, ``offset``, ``sent_ms``: of the record on `requests`. Raises Unreadable."""
+    def __init__(self, raw: bytes, partition: int, offset: int, sent_ms: int, *, again: bool = False) -> None:
+        """``partition``, ``offset``, ``sent_ms``: of the record on `requests`; ``again``: it was answered
+        before. Raises Unreadable."""
         try:
             self.request: Request = decode_request(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -39,6 +40,7 @@ class Asking:
         self.partition = partition
         self.offset = offset
         self.sent_ms = sent_ms
+        self.again = again
 
     @property
     def header(self) -> Header:

@@ -137,3 +137,14 @@ def read_all(bootstrap: str, topic: str, partitions: Sequence[int] | None = None
             reader.pause(*(place for place in batches if place not in owed))
     finally:
         reader.close()
+
+
+def lags(consumer: KafkaConsumer) -> dict[TopicPartition, int]:
+    """Records that lie before the end of each assigned partition and are not read, as the newest fetch told;
+    a partition without a fetch is left out."""
+    ends = {place: consumer.highwater(place) for place in consumer.assignment()}
+    return {
+        place: max(0, end - consumer.position(place))
+        for place, end in ends.items()
+        if end is not None  # so there was a fetch, and the position is known without asking the broker
+    }

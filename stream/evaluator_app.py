@@ -17,6 +17,8 @@ from stream.errors import StreamError
 from stream.evaluator import Evaluator
 from stream.groups import WarmStart, first_version
 from stream.history import Rules
+from stream.metrics.evaluator import EvaluatorMetrics
+from stream.metrics.exposition import serve
 from stream.run_evaluator import Parts, Role
 from stream.settings import Settings
 from stream.topics import TopicNames
@@ -43,6 +45,8 @@ def build(settings: Settings, bootstrap: str, ready_file: Path | None) -> Role:
         filter_seen=settings.scorer.filter_seen,
         window=settings.evaluator.window,
     )
+    metrics = EvaluatorMetrics(folder)
+    serve(metrics.registry, settings.metrics.host, settings.metrics.evaluator_port)
     return Role(
         Parts(
             names=names,
@@ -56,6 +60,7 @@ def build(settings: Settings, bootstrap: str, ready_file: Path | None) -> Role:
             report_ms=settings.evaluator.report_ms,
             ready_file=ready_file,
             first_version=lambda: _first_version(settings.models.dir),
+            metrics=metrics,
         )
     )
 

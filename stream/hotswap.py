@@ -57,6 +57,7 @@ class HotSwap:
     ) -> None:
         """``current``: the registry's answer; ``load``: (version, epoch) → a ranker, digests checked."""
         self.refused = 0
+        self.wanted_epoch = 0  # of the registry, as it was read last
         self.settled = False  # the registry was asked, and nothing is on its way
         self._current = current
         self._load = load
@@ -79,6 +80,7 @@ class HotSwap:
             log.warning("the registry cannot be read, nothing changes: %s", error)
             self.settled = True
             return None
+        self.wanted_epoch = 0 if current is None else current.epoch
         if current is None or (current.version, current.epoch) == self._seen:
             self.settled = True
             return None

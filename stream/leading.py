@@ -61,6 +61,11 @@ class Leading:
         """Nothing of this user waits."""
         self._waiting.pop(user, None)
 
+    def weights(self) -> tuple[tuple[float, int], tuple[float, int]]:
+        """For warm and for cold users: the weight that serves, and how many events chose it."""
+        warm, cold = self.leaders.warm, self.leaders.cold
+        return (WEIGHTS[warm.serving], warm.num_judged), (WEIGHTS[cold.serving], cold.num_judged)
+
     def told(self) -> str:
         """For the log: the weights that serve and how many events chose them."""
         warm, cold = self.leaders.warm, self.leaders.cold

@@ -29,6 +29,7 @@ from stream.errors import StreamError
 from stream.evaluator import Evaluator
 from stream.groups import WarmStart
 from stream.intake import EVENTS, JUDGEMENTS, LISTS, Intake, Place, Record
+from stream.metrics.evaluator import EvaluatorMetrics
 from stream.records import Quality, encode_quality
 from stream.topics import TopicNames
 
@@ -63,6 +64,7 @@ class Parts:
     report_ms: int
     ready_file: Path | None
     first_version: Callable[[], WarmStart | None]
+    metrics: EvaluatorMetrics
 
 
 class _NowAndThen:
@@ -206,8 +208,19 @@ class Role:
         beside.write_text(json.dumps(report) + "\n")
         beside.replace(parts.folder / REPORT)
         self._publish(report)
+        parts.metrics.reported(report)
+        parts.metrics.lagging(self._lags())
         self._telling.took(time.monotonic() - kept_s)
         return report
+
+    def _lags(self) -> dict[tuple[str, int], int]:
+        """(role of the topic, partition) → records that are not taken, as far as fetches have told."""
+        ends = {which: self.parts.consumer.highwater(place) for place, which in self._places.items()}
+        return {
+            which: max(0, end - self._intake.positions.get(which, 0))
+            for which, end in ends.items()
+            if end is not None
+        }
 
     def _told_positions(self) -> dict[str, dict[str, int]]:
         """Role of the topic → partition → offset of the next record to take."""
@@ -236,8 +249,10 @@ class Role:
         """Keep a record that cannot be read; counted by the evaluator."""
         role, number = place
         log.warning("%s %d/%d refused: %s", role, number, record.offset, wrong)
+        reason = "bad_judgement" if role == JUDGEMENTS else "bad_list"
+        self.parts.metrics.refused(reason)
         headers = [
-            ("reason", b"bad_judgement" if role == JUDGEMENTS else b"bad_list"),
+            ("reason", reason.encode()),
             ("detail", wrong.encode(errors="replace")[:1024]),
             ("topic", self._topics[role].encode()),
             ("partition", str(number).encode()),

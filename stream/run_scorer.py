@@ -23,6 +23,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from stream.asking import Asking, Unreadable
 from stream.batcher import Limits, due
+from stream.clients import lags
 from stream.confirming import Confirming, ScorerGaveUp
 from stream.events import Rescore, encode
 from stream.header_log import AT_ONCE, HeaderLog
@@ -44,6 +45,7 @@ RESCORED_AT_ONCE = 32
 #: An idle poll, ms; also how fast a signal is noticed.
 IDLE_MS = 100
 REPORT_S = 10.0
+SHOW_S = 1.0
 #: How often requests that other scorers have answered are learned from.
 FOREIGN_S = 0.5
 #: A rebalance that takes longer ends the role. kafka-python 3.0.12 can leave one unfinished for ever, its
@@ -87,6 +89,7 @@ class Role:
         self._gaps = Gaps()
         self._ready = False
         self._reported_s = time.monotonic()
+        self._shown_s = 0.0
 
     @property
     def lost_requests(self) -> int:
@@ -127,12 +130,13 @@ class Role:
             self._answer(records)
         elif parts.recent.waiting and self._moves.settled:
             kept = parts.recent.take(RESCORED_AT_ONCE)
-            again = [Asking(one.raw, one.partition, one.offset, _now_ms()) for one in kept]
+            again = [Asking(one.raw, one.partition, one.offset, _now_ms(), again=True) for one in kept]
             self._confirming.send(parts.desk.answer(again))
         now_s = time.monotonic()
         self._learn_from_others(now_s)
         parts.checkpoint.keep(self._learned(), now_s)
         self._say_ready()
+        self._show(now_s)
         self._report()
 
     def _collect(self) -> list[ConsumerRecord]:
@@ -238,7 +242,9 @@ class Role:
         self._confirming.commit(ends)
         parts.header_log.answered(ends)
         parts.desk.tally.turns += 1
-        parts.desk.tally.confirm_ms += (time.monotonic() - answered_s) * 1000
+        confirm_s = time.monotonic() - answered_s
+        parts.desk.tally.confirm_ms += confirm_s * 1000
+        parts.desk.metrics.stages["confirm"].observe(confirm_s)
         for asked in asking:
             if asked.header.forgotten:
                 parts.recent.forget(asked.user)
@@ -262,6 +268,16 @@ class Role:
         self._ready = True
         if self.parts.ready_file is not None:
             self.parts.ready_file.write_text(str(os.getpid()))
+
+    def _show(self, now_s: float) -> None:
+        """Gauges of what the desk does not see, once a second."""
+        if now_s - self._shown_s < SHOW_S:
+            return
+        self._shown_s = now_s
+        parts, metrics = self.parts, self.parts.desk.metrics
+        metrics.versions.wanted(parts.swap.wanted_epoch)
+        metrics.weighed(*parts.desk.leading.weights())
+        metrics.lagging("requests", {place.partition: num for place, num in lags(parts.consumer).items()})
 
     def _report(self) -> None:
         now_s = time.monotonic()

@@ -16,6 +16,8 @@ from stream.admin import cluster_id, ensure_topics, topic_ids
 from stream.batcher import Limits
 from stream.header_log import HeaderLog
 from stream.hotswap import HotSwap
+from stream.metrics.exposition import serve
+from stream.metrics.scorer import ScorerMetrics
 from stream.recent import Recent
 from stream.run_scorer import BATCHES_PER_TURN, Parts, Role
 from stream.scorer_checkpoint import Checkpoint
@@ -77,8 +79,9 @@ def assemble(settings: Settings, bootstrap: str, ready_file: Path | None, swap: 
         max_batch=scorer.max_batch,
         filter_seen=scorer.filter_seen,
         clock_ms=lambda: time.time() * 1000,
+        metrics=ScorerMetrics(scorer.data_dir),
     )
-    return Role(
+    role = Role(
         Parts(
             names=names,
             consumer=clients.consumer(
@@ -101,6 +104,22 @@ def assemble(settings: Settings, bootstrap: str, ready_file: Path | None, swap: 
             tail=partial(tail, bootstrap),
         )
     )
+    _show_metrics(role, settings)
+    return role
+
+
+def _show_metrics(role: Role, settings: Settings) -> None:
+    """What is counted elsewhere is read when somebody asks; then everything answers at the role's port."""
+    parts, metrics = role.parts, role.parts.desk.metrics
+    memory, recent = parts.desk.learner.memory, parts.recent
+    metrics.watch("hopstream_memory_items", "Items that the fast memory keeps.", memory.__len__)
+    waiting = "Users who wait for a list of the new version."
+    metrics.watch("hopstream_rescore_waiting_users", waiting, lambda: recent.waiting)
+    lost = "Requests that were gone before they were read; their users are asked for again."
+    metrics.watch("hopstream_requests_lost_total", lost, lambda: role.lost_requests)
+    refused = "Published versions that did not prove themselves."
+    metrics.watch("hopstream_versions_refused_total", refused, lambda: parts.swap.refused)
+    serve(metrics.registry, settings.metrics.host, settings.metrics.scorer_port)
 
 
 def _checkpoint(settings: Settings, bootstrap: str, names: TopicNames) -> Checkpoint:

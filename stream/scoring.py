@@ -22,6 +22,7 @@ from stream.batcher import batches
 from stream.leading import Leading
 from stream.learning import Learner
 from stream.lists import JUDGED_ITEMS, Made, excluded, make_judgement, make_list
+from stream.metrics.scorer import ScorerMetrics
 from stream.mixing import Mixed, Mixer
 from stream.records import Header, Took, encode_judgement, encode_list
 from stream.remembering import Remembered, Remembering
@@ -68,12 +69,14 @@ class Desk:
         filter_seen: bool,
         clock_ms: Callable[[], float],
         leading: Leading | None = None,
+        metrics: ScorerMetrics | None = None,
     ) -> None:
-        """``topic``: where requests come from, for dead letters; ``clock_ms``: the wall clock; ``leading``
-        None: a fresh one."""
+        """``topic``: where requests come from, for dead letters; ``clock_ms``: the wall clock; ``leading``,
+        ``metrics`` None: fresh ones."""
         self.ranker: Ranker | None = None
         self.learner = learner
         self.leading = Leading() if leading is None else leading
+        self.metrics = ScorerMetrics() if metrics is None else metrics
         self.tally = Tally()
         self.floors: dict[str, Floor] = {}  # newest lists another scorer made before we took over
         self._remembering = Remembering(learner.memory)
@@ -87,6 +90,8 @@ class Desk:
     def adopt(self, ranker: Ranker) -> None:
         """Serve with this version from the next turn on."""
         self.ranker = ranker
+        self.metrics.experts.reset()
+        self.metrics.versions.adopted(ranker.version, ranker.epoch, self._clock_ms() / 1000)
         self._remembering.adopt(ranker.lines)
         self._mixer = Mixer(ranker, self._remembering)
         if not self.learner.num_learned:
@@ -105,6 +110,7 @@ class Desk:
         A request whose sequences cannot be read becomes a dead letter and does not touch its batch.
         """
         self.tally.requests += len(waiting)
+        self.metrics.requests.inc(len(waiting))
         out: list[Outgoing] = []
         start = 0
         for batch in batches(waiting, self._max_batch):
@@ -117,6 +123,7 @@ class Desk:
         """The dead letter for a request that lies at this place."""
         log.warning("request %d/%d refused: %s", partition, offset, why)
         self.tally.malformed += 1
+        self.metrics.dead_letters.inc()
         headers = {
             "reason": b"bad_request",
             "detail": str(why).encode(errors="replace")[:1024],
@@ -160,8 +167,11 @@ class Desk:
                 out += self._records(question, places.get(id(asking)), made)
             except Unreadable as error:
                 out.append(self._refuse(asking, error))
+        mix_ms = self._clock_ms() - mixing_ms
         self.tally.memory_ms += started_ms - began_ms
-        self.tally.mix_ms += self._clock_ms() - mixing_ms
+        self.tally.mix_ms += mix_ms
+        self.metrics.stages["memory"].observe(max(0.0, started_ms - began_ms) / 1000)
+        self.metrics.stages["mix"].observe(max(0.0, mix_ms) / 1000)
         return out
 
     def _question(self, asking: Asking) -> _Question:
@@ -177,6 +187,7 @@ class Desk:
         ranker = self.ranker
         queue_ms = max(0.0, started_ms - asking.sent_ms)
         self.tally.queue_ms += queue_ms
+        self.metrics.queue.observe(queue_ms / 1000)
         return Made(
             model=ranker.version if ranker else None,
             epoch=ranker.epoch if ranker else 0,
@@ -221,6 +232,9 @@ class Desk:
         self.tally.tokens += ranking.tokens
         self.tally.encode_ms += ranking.encode_ms
         self.tally.rank_ms += ranking.rank_ms
+        took = ranking.encode_ms, ranking.rank_ms
+        self.metrics.encoded(len(asked), *took, ranking.positions, ranking.tokens)
+        self.metrics.experts.listed([place.experts for place in ranking.places])
         places = {id(one.asking): place for one, place in zip(asked, ranking.places, strict=True)}
         return places, ranking, refused
 
@@ -238,12 +252,17 @@ class Desk:
         out = []
         if self._goes_on(header, made.epoch):
             self.tally.lists += 1
-            value = encode_list(make_list(header, place, mixed, popular, made))
+            made_list = make_list(header, place, mixed, popular, made)
+            age_ms = None if asking.again else made.made_ms - header.produced_ms
+            self.metrics.went_out(made_list.degraded, None if age_ms is None else age_ms / 1000)
+            value = encode_list(made_list)
             out.append(Outgoing(topic="recommendations", partition=asking.partition, key=key, value=value))
         else:
             self.tally.held_back += 1
+            self.metrics.held_back.inc()
         if header.sampled and not header.forgotten:
             self.tally.judgements += 1
+            self.metrics.judgements.inc()
             value = encode_judgement(make_judgement(header, place, mixed, popular, made))
             out.append(Outgoing(topic="judgements", partition=asking.partition, key=key, value=value))
         return out

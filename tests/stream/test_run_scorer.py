@@ -137,6 +137,12 @@ class Consumer:
     def assignment(self) -> set[TopicPartition]:
         return {TopicPartition(NAMES.requests, one) for one in self.owned}
 
+    def highwater(self, place: TopicPartition) -> int | None:
+        return 12 if place.partition == 0 else None  # of partition 1 no fetch has told yet
+
+    def position(self, place: TopicPartition) -> int:
+        return 5
+
     def committed(self, place: TopicPartition) -> int | None:
         return self.commits.get(place.partition, 0)
 
@@ -351,3 +357,13 @@ def test_what_was_learned_is_kept_at_the_end(world: World, tmp_path: Path) -> No
     assert again.requests == {0: 1, 1: 0}
     assert again.learner.num_learned == 1
     assert again.learner.memory.items.ids == ["i0"]
+
+
+def test_what_waits_and_what_the_registry_wants_is_shown(world: World) -> None:
+    """Seven records wait in the partition whose end is known; nothing is published."""
+    world.run(assigned(0, 1))
+    value = world.role.parts.desk.metrics.registry.get_sample_value
+
+    assert value("hopstream_consumer_lag_records", {"topic": "requests", "partition": "0"}) == 7
+    assert value("hopstream_consumer_lag_records", {"topic": "requests", "partition": "1"}) is None
+    assert value("hopstream_registry_epoch") == 0
