@@ -76,6 +76,7 @@ class Value(msgspec.Struct, array_like=True, kw_only=True):
     open_times_ms: list[int]
     open_types: list[str]
     closed: list[msgspec.Raw]  # Closed, oldest first
+    windows_by: str | None = None  # version whose themes `theme_from` speaks of
 
 
 _value = msgspec.msgpack.Decoder(Value)

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from stream import codec
 from stream.codec import Closed, Counters, Value
 from stream.events import Interaction, id_digest
+from stream.rerouted import themes_of, window
 from stream.sessions import EMPTY, closes, extend
 from stream.themes import Router, choose, leading, summed
-from stream.windows import moved_global, moved_history, moved_theme
+from stream.windows import moved_global, moved_history
 
 if TYPE_CHECKING:
     from stream.settings import Settings
@@ -93,6 +94,7 @@ class User:
         self._open_known = 0
         self._routed_by: str | None = None
         self._routed = False
+        self._closed_themes: tuple[str | None, list[int]] | None = None  # by which version
 
     @classmethod
     def new(cls, topic_id: str) -> User:
@@ -174,6 +176,19 @@ class User:
             self._routed_by, self._routed = router.version, True
         return choose(self._open_logits, self._open_known)
 
+    def closed_themes(self, router: Router) -> list[int]:
+        """Per closed session its theme by this router."""
+        if self._closed_themes is None or self._closed_themes[0] != router.version:
+            self._closed_themes = router.version, themes_of(self.closed, router)
+            self.closed_parts.clear()
+        return self._closed_themes[1]
+
+    def in_theme(self, theme: int, router: Router) -> list[int]:
+        """Positions of the closed sessions that the window of this theme holds."""
+        value = self.value
+        first = value.theme_from.get(theme, 0) if value.windows_by == router.version else 0
+        return window(self.closed, self.closed_themes(router), theme, first)
+
     @property
     def newest(self) -> tuple[str, int] | None:
         """(item, time in Unix ms) of the event that arrived last, None for an empty history."""
@@ -248,26 +263,27 @@ class User:
         value.open_items, value.open_times_ms, value.open_types = [], [], []
         self.open_fingerprint = EMPTY
         self._open_logits, self._open_known, self._routed = None, 0, False
-        self._move_windows(session.theme, rules)
+        self._closed_themes = None
+        self._move_windows(session.theme, rules, router)
         self.closed_parts.clear()
 
-    def _move_windows(self, theme: int, rules: Rules) -> None:
+    def _move_windows(self, theme: int, rules: Rules, router: Router) -> None:
         value = self.value
+        if value.windows_by != router.version:
+            value.windows_by, value.theme_from = router.version, {}
         seen = [session for session in self.closed if session.number >= value.global_from]
         dropped = moved_global([len(session.items) for session in seen])
         if dropped:
             value.global_from = seen[dropped].number if dropped < len(seen) else value.next_session
-        first = value.theme_from.get(theme, 0)
-        alike = [session for session in self.closed if session.theme == theme and session.number >= first]
-        dropped = moved_theme([len(session.items) for session in alike])
-        if dropped:
-            value.theme_from[theme] = alike[dropped].number if dropped < len(alike) else value.next_session
+        held = self.in_theme(theme, router)
+        value.theme_from[theme] = self.closed[held[0]].number if held else value.next_session
         forgotten = moved_history([len(session.items) for session in self.closed], rules.keep_events)
         if forgotten:
             gone = self.closed[:forgotten]
             value.horizon_ms = max(value.horizon_ms, *(max(session.times_ms()) for session in gone))
             del self.closed[:forgotten]
             del value.closed[:forgotten]
+            self._closed_themes = None
             self._triples = None
             self._lay_out()
 

@@ -41,7 +41,7 @@ def build(
     """The request for the state as it stands, `user.value.applied` being the newest event it knows."""
     value = user.value
     themes = user.themes(router)
-    kinds, lengths, fingerprints, ranges = _sequences(user, themes)
+    kinds, lengths, fingerprints, ranges = _sequences(user, router, themes)
     newest = user.newest
     header = Header(
         user=cause.user,
@@ -81,7 +81,7 @@ def hidden_items(user: User) -> tuple[str, ...]:
 
 
 def _sequences(
-    user: User, themes: tuple[tuple[int, float], ...]
+    user: User, router: Router, themes: tuple[tuple[int, float], ...]
 ) -> tuple[list[str], list[int], list[int], list[list[int]]]:
     """(kinds, lengths, fingerprints, ranges of all kinds but "history").
 
@@ -93,7 +93,7 @@ def _sequences(
     kinds, lengths, fingerprints, ranges = ["history"], [], [], []
 
     def add(kind: str, with_open: bool) -> None:
-        fingerprint, length, spans = _closed_part(user, kind)
+        fingerprint, length, spans = _closed_part(user, router, kind)
         if with_open and num_open:
             fingerprint = joined(fingerprint, user.open_fingerprint, num_open)
             length += num_open
@@ -115,7 +115,7 @@ def _sequences(
     return kinds, lengths, fingerprints, ranges
 
 
-def _members(user: User, kind: str) -> list[bool]:
+def _members(user: User, router: Router, kind: str) -> list[bool]:
     """Per closed session: does this sequence read it?"""
     closed = user.closed
     if kind == "history":
@@ -124,22 +124,22 @@ def _members(user: User, kind: str) -> list[bool]:
         return [session.number >= user.value.global_from for session in closed]
     if kind == "local":
         return [position == len(closed) - 1 for position in range(len(closed))]
-    theme = int(kind.removeprefix("theme:"))
-    first = user.value.theme_from.get(theme, 0)
-    return [session.theme == theme and session.number >= first for session in closed]
+    held = set(user.in_theme(int(kind.removeprefix("theme:")), router))
+    return [position in held for position in range(len(closed))]
 
 
-def _closed_part(user: User, kind: str) -> tuple[int, int, list[int]]:
+def _closed_part(user: User, router: Router, kind: str) -> tuple[int, int, list[int]]:
     """(fingerprint, length, flat [start, stop, ...] over `user.items`, neighbours merged) of the closed part.
 
-    Computed once between two closings.
+    Computed once between two closings, and anew when another version routes.
     """
+    user.closed_themes(router)  # forgets the parts that another version's themes made
     known = user.closed_parts.get(kind)
     if known is not None:
         return known
     fingerprint, length, at = EMPTY, 0, 0
     spans: list[int] = []
-    for session, member in zip(user.closed, _members(user, kind), strict=True):
+    for session, member in zip(user.closed, _members(user, router, kind), strict=True):
         num = len(session.items)
         if member:
             fingerprint = joined(fingerprint, session.fingerprint, num)

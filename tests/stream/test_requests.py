@@ -13,7 +13,7 @@ from stream.records import Request, decode_request
 from stream.requests import Cause, build, sampled
 from stream.sessions import fingerprint_of
 from stream.themes import Router
-from stream.windows import GLOBAL_MAX
+from stream.windows import GLOBAL_MAX, MAX_OPEN, THEME_MAX
 
 RULES = Rules(gap_ms=1000, max_events=32, keep_events=512)
 STEPS = st.lists(
@@ -28,19 +28,29 @@ class TwoThemes:
         return np.array([3.0, 0.0] if item < "m" else [0.0, 3.0], np.float32)
 
 
+class OtherThemes:
+    """Another version's: items at the ends of the alphabet have theme 0, those between theme 1."""
+
+    def logits_of(self, item: str) -> npt.NDArray[np.float32]:
+        return np.array([3.0, 0.0] if item in "abyz" else [0.0, 3.0], np.float32)
+
+
 ROUTER = Router(TwoThemes(), "000001")
+NEXT = Router(OtherThemes(), "000002")
 
 
-def asked(user: User, *, forgets: bool = False) -> Request:
+def asked(user: User, *, forgets: bool = False, router: Router = ROUTER) -> Request:
     cause = Cause(user="ann", partition=2, type="click", produced_ms=5, forgets=forgets)
-    return decode_request(build(user, ROUTER, cause, sample_share=1.0))
+    return decode_request(build(user, router, cause, sample_share=1.0))
 
 
-def told(steps: list[tuple[str, int]]) -> User:
-    user, now = User.new("t"), 10**12
+def told(steps: list[tuple[str, int]], *routers: Router) -> User:
+    """Each router routes an equal part of the steps, in turn."""
+    user, now, by = User.new("t"), 10**12, routers or (ROUTER,)
     for offset, (item, step) in enumerate(steps):
         now += step
-        user.apply(Interaction(ts=now, user="ann", item=item, type="click"), "t", offset, RULES, ROUTER)
+        router = by[offset * len(by) // len(steps)]
+        user.apply(Interaction(ts=now, user="ann", item=item, type="click"), "t", offset, RULES, router)
     return user
 
 
@@ -59,6 +69,30 @@ def test_fingerprints_and_lengths_are_those_of_the_sequences(steps: list[tuple[s
     assert header.lengths == tuple(len(read[kind]) for kind in header.kinds)
     assert header.fingerprints == tuple(fingerprint_of(read[kind]) for kind in header.kinds)
     assert len(read["global"]) <= GLOBAL_MAX
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS.map(lambda steps: steps[:96]))
+def test_another_version_speaks_for_the_whole_history(steps: list[tuple[str, int]]) -> None:
+    """As long as no window moved, a request is the same whether the version routed all sessions or only the
+    next: nothing of an older version's numbers is left in it."""
+    alone, later = told(steps, NEXT), told(steps, ROUTER, NEXT)
+    changed = told(steps)
+    for user in (later, changed):
+        assert asked(user, router=NEXT) == asked(alone, router=NEXT)
+    asked(changed)
+
+    assert asked(changed, router=NEXT) == asked(alone, router=NEXT)
+
+
+@settings(max_examples=25, deadline=None)
+@given(STEPS)
+def test_theme_sequences_stay_bounded_through_versions(steps: list[tuple[str, int]]) -> None:
+    """Whoever routed before, a theme's closed part holds at most its window and an open session."""
+    for user in (told(steps, ROUTER, NEXT, ROUTER), told(steps)):
+        header = asked(user, router=NEXT).header
+        for kind, length in zip(header.kinds, header.lengths, strict=True):
+            assert not kind.startswith("theme:") or length <= THEME_MAX + MAX_OPEN
 
 
 @settings(max_examples=25, deadline=None)
