@@ -26,7 +26,7 @@ _FIGURES: Final = {
     "hopstream_prequential_mrr_ratio": ("mrr", "Mean reciprocal rank within ten."),
     "hopstream_prequential_events": ("events", "Judged events that the line's figures stand on."),
     "hopstream_catalog_coverage_ratio": ("coverage@10", "Items taken by anybody that some list showed."),
-    "hopstream_novelty_bits": ("novelty", "Mean surprise of a shown item, by how often it was taken."),
+    "hopstream_novelty": ("novelty", "Mean surprise of a shown item in bits, by how often it was taken."),
 }
 _SCOPES: Final = {"newest": "window", "all": "lines"}  # label → key of the report
 REASONS: Final = ("bad_judgement", "bad_list")
