@@ -60,8 +60,8 @@ class Items:
         """(I,) catalogue row, or one of the new-item rows for an item that is not admitted."""
         return self._rows[: len(self)]
 
-    def observe(self, item: str, ts_ms: int) -> int:
-        """One event; the item's code."""
+    def observe(self, item: str, ts_ms: int, num: int = 1) -> int:
+        """One event; the item's code. ``num`` 0: it was counted before, as in ``count``."""
         code = self.codes.admit(item)
         if code == len(self._counts):
             self._counts, self._last_ms, self._rows = (
@@ -71,9 +71,14 @@ class Items:
         if not self._counts[code]:
             self._rows[code] = self._rows[code] or new_item_row(item)
             self._last_ms[code] = ts_ms
-        self._counts[code] += 1
+        self._counts[code] += num
         self._last_ms[code] = max(self._last_ms[code], ts_ms)
         return code
+
+    def count(self, events_A: IntArray) -> None:
+        """Events by catalogue line that made these items known, before any was observed here."""
+        admitted = np.flatnonzero(self.rows >= FIRST_ITEM_ROW)
+        self._counts[admitted] += events_A[self.rows[admitted] - FIRST_ITEM_ROW]
 
     def admit(self, items: Sequence[str]) -> None:
         """Give these ids, in this order, the next rows of the catalogue. Raises ValueError for one that has

@@ -103,18 +103,21 @@ class Learner:
         """Events that the next cycle will learn."""
         return sum(trail.new for trail in self.trails.waiting())
 
-    def remember(self, columns: EventColumns) -> None:
-        """Events that the weights have learned already: they count, and may be replayed."""
+    def remember(self, columns: EventColumns, counted: bool = False) -> None:
+        """Events that the weights have learned already: they count, and may be replayed.
+
+        ``counted``: their items were counted before (``Items.count``). Nothing may wait to be learned.
+        """
         users, items = columns.users, columns.items
         for user, item, ts_ms in zip(
             columns.user.tolist(), columns.item.tolist(), columns.time_ms.tolist(), strict=True
         ):
-            self.observe(users[user], items[item], ts_ms)
+            self.observe(users[user], items[item], ts_ms, num=0 if counted else 1)
         self._keep()
 
-    def observe(self, user: str, item: str, ts_ms: int) -> None:
-        """One positive event, to be learned in the next cycle."""
-        self.trails.observe(user, self.items.observe(item, ts_ms), ts_ms)
+    def observe(self, user: str, item: str, ts_ms: int, num: int = 1) -> None:
+        """One positive event, to be learned in the next cycle; ``num`` as in ``Items.observe``."""
+        self.trails.observe(user, self.items.observe(item, ts_ms, num), ts_ms)
         self.now_ms = max(self.now_ms, ts_ms)
         self.num_events += 1
 

@@ -93,6 +93,11 @@ class Trails:
         while len(self._users) > self.max_users:
             self._users.popitem(last=False)
 
+    def forget(self, user: str) -> None:
+        """Drop a user's events, learned or not; unknown users are ignored."""
+        self._users.pop(user, None)
+        self._waiting.pop(user, None)
+
     def to_arrays(self) -> Arrays:
         trails = list(self._users.values())
         return {

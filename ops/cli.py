@@ -35,6 +35,7 @@ from ops.commands import (
     scorer,
     server,
     train,
+    trainer,
     validate,
     version,
     worker,
@@ -83,6 +84,7 @@ app.command()(worker.worker)
 app.command()(scorer.scorer)
 app.command()(server.server)
 app.command()(evaluator.evaluator)
+app.command()(trainer.trainer)
 app.command()(replay.replay)
 app.command()(validate.validate)
 app.command()(train.train)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate
 from typing import Any
 
 from stream.events import Forget, Interaction, Malformed, Rescore, decode_record
@@ -73,6 +74,17 @@ class Following:
             _, longest_silent = self._users.popitem(last=False)
             self.num_events -= len(longest_silent.items)
         return told
+
+    def users(self) -> list[str]:
+        """Whose states are kept, the longest silent first."""
+        return list(self._users)
+
+    def history(self, name: str) -> tuple[list[str], list[int]]:
+        """Positive items in order of arrival and their times in Unix ms, as far as they are kept."""
+        user = self._users.get(name)
+        if user is None:
+            return [], []
+        return list(user.items), list(accumulate(user.deltas))
 
     def state(self) -> list[Any]:
         """All states as bytes, the longest silent user first, for a snapshot."""

@@ -1,0 +1,61 @@
+"""What one cycle of the trainer did: a line for the log, an object for scripts.
+
+Knows: its figures and their order. Does not know: how they came about.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from model.gate import Decision
+from model.learner import Cycle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cycled:
+    """One cycle: judged, then learned."""
+
+    cycle: int  # the first is 1
+    records: int  # read
+    events: int  # positive, and new to the version that serves
+    remembered: int  # histories that were loaded
+    verdict: str  # of the gate, "roll back", or "none" where nothing waited
+    reason: str
+    decision: Decision | None
+    version: str | None  # published, or serving again
+    serving: str  # after the cycle
+    learned: Cycle | None  # None: nothing was learned, because a candidate waits for its answer
+    faults: tuple[str, ...]  # of what was learned; it is dropped then
+    event_to_weights_s: dict[str, float] = field(default_factory=dict)  # of what was published: p50, p95
+    dropped: int  # events that nobody learns, because too many waited
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; a loss that is no number is null."""
+        told = asdict(self)
+        if self.learned is not None and not math.isfinite(self.learned.loss):
+            told["learned"]["loss"] = None
+        return told | {"seconds": round(self.seconds, 3)}
+
+    def line(self) -> str:
+        """The same in one line."""
+        parts = [f"cycle {self.cycle}: {self.events:,} events"]
+        if self.remembered:
+            parts.append(f"{self.remembered:,} of histories remembered")
+        if self.verdict != "none":
+            named = f" {self.version}" if self.version else ""
+            parts.append(f"{self.verdict}{named} ({self.reason})")
+        if self.event_to_weights_s:
+            p50, p95 = self.event_to_weights_s["p50"], self.event_to_weights_s["p95"]
+            parts.append(f"event to weights p50 {p50:.0f} s, p95 {p95:.0f} s")
+        if self.learned is not None:
+            parts.append(
+                f"learned {self.learned.targets:,} targets, {self.learned.replayed:,} windows replayed, "
+                f"{self.learned.admitted:,} new items, loss {self.learned.loss:.3f}"
+            )
+        parts += [f"DROPPED: {fault}" for fault in self.faults]
+        if self.dropped:
+            parts.append(f"{self.dropped:,} events never learned")
+        return "; ".join([*parts, f"{self.seconds:.1f} s"])

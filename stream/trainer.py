@@ -1,0 +1,291 @@
+"""The trainer in memory: slices of the stream in, candidates, decisions and weights out.
+
+Knows: what serves, what is learned, what the gate and the watch were told so far, what waits.
+Does not know: Kafka, files, how a version is published, when a cycle is due.
+
+A cycle: ``judge`` the candidate, and a version that was published lately, on a slice that neither has
+learned; hear what became of it (``published``, ``rejected``, ``rolled_back``; else it waits); then ``learn``:
+the weights of the next candidate. While a candidate waits for its answer nothing is learned: slices are kept,
+and all of them are learned together after it. The watch ranks every judged event anew by both versions over
+the whole catalogue, with the gate's functions: judgements on the topic name fifty items of one version.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from model.errors import VersionDamaged, VersionMissing
+from model.finetune import TuneConfig
+from model.gate import Decision, Evidence, Verdict, decide
+from model.learner import Cycle, Learner
+from model.lineage import anchor_of
+from model.names import Arrays
+from model.sanity import Fault, sanity
+from model.successor import successor, train_config_of
+from model.version import Offsets, Trained, Version
+from model.watch import Outcome, Watch
+from stream.comparing import ROWS, compared, lines_of
+from stream.lessons import Click, Lessons, Slice, columns_of, ranges
+
+#: Clicks that wait to be learned, or may have to be learned again; beyond it the oldest are left out.
+MAX_KEPT: Final = 50_000
+#: Judged events after which a gate that has too few users is asked no more.
+MAX_POOLED: Final = 20_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Candidate:
+    """A version that waits for the gate; its weights are the learner's."""
+
+    cycle: Cycle
+    trained_through: dict[int, int]  # partition → newest offset that was read for it
+    judged_by: dict[int, tuple[int, int]] = field(default_factory=dict)
+    pooled: Evidence | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Kept:
+    """A version that one may have to go back to, with what was learned after it."""
+
+    name: str
+    arrays: Arrays  # the learner's, before it learned on
+    clicks: list[Click] = field(default_factory=list)
+
+
+class Trainer:
+    """Everything that changes while the stream is learned."""
+
+    def __init__(
+        self,
+        lessons: Lessons,
+        base: Version,
+        load: Callable[[str], Version],
+        config: TuneConfig,
+        *,
+        filter_seen: bool,
+    ) -> None:
+        """``base`` serves; ``load`` reads a published version by name."""
+        self.lessons = lessons
+        self.base = base
+        self.config = config
+        self.learner = learner_of(base, config)
+        self.serving = Kept(name=base.name, arrays={})
+        self.previous: Kept | None = None  # while the watch lasts
+        self.candidate: Candidate | None = None
+        self.watch: Watch | None = None
+        self.waiting: list[Click] = []  # not learned by anybody
+        self.known: list[Click] = []  # to be remembered once nothing waits for the gate
+        self.num_dropped = 0  # clicks beyond MAX_KEPT, learned by nobody
+        self.lines: dict[str, Any] = {}  # provisional lines (D,) by id, from which new rows begin
+        self.forgotten: list[str] = []  # users erased since the oldest arrays that are kept
+        self._load = load
+        self._filter_seen = filter_seen
+
+    def rebase(self, base: Version) -> None:
+        """Another version serves than was published here: go on from that one.
+
+        What it was trained through is remembered; of the rest, what is kept is learned again.
+        """
+        if self.previous is not None and self.previous.name == base.name:
+            self.rolled_back(base)
+            return
+        through = through_of(base)
+        older = self.previous.clicks if self.previous is not None and through else []
+        kept = [*older, *self.serving.clicks, *self.waiting]
+        self.waiting = [click for click in kept if click.offset > through.get(click.partition, -1)]
+        self._serve(base)
+        self.known = []
+        self.learner = learner_of(base, self.config)
+        self.learner.remember(columns_of(self._histories()), counted=True)
+        self.serving = Kept(name=base.name, arrays={})
+
+    def judge(self, taken: Slice) -> tuple[Decision | None, bool]:
+        """(what the gate says of the candidate, whether the version that serves is worse than its parent).
+
+        The slice must not have been learned. Nothing changes but what gate and watch know.
+        """
+        if self._watched(taken) is Outcome.ROLL_BACK:
+            return None, True
+        candidate = self.candidate
+        if candidate is None:
+            return None, False
+        anchor = self._loaded(anchor_of(self.base.manifest)) or self.base
+        found = compared(
+            self.learner,
+            self.base,
+            None if anchor is self.base else anchor,
+            taken,
+            self.lessons.memory,
+            filter_seen=self._filter_seen,
+        )
+        for partition, (start, stop) in ranges(taken.clicks).items():
+            candidate.judged_by[partition] = (candidate.judged_by.get(partition, (start, stop))[0], stop)
+        if found is not None:
+            candidate.pooled = found if candidate.pooled is None else candidate.pooled.pooled(found)
+        if candidate.pooled is None:
+            return None, False
+        decision = decide(candidate.pooled, serving=self.base.name, anchor=anchor.name)
+        if decision.verdict is Verdict.WAIT:
+            candidate.pooled = replace(candidate.pooled, slices=1)  # it grows, which is no slice more
+            if decision.events >= MAX_POOLED:
+                told = f"{decision.reason}, and no more are waited for"
+                decision = replace(decision, verdict=Verdict.REJECT, reason=told)
+        return decision, False
+
+    def release(self, decision: Decision) -> Trained:
+        """The candidate as it is to be published."""
+        assert self.candidate is not None
+        return replace(self._trained(self.candidate), gate=decision.to_json())
+
+    def published(self, version: Version) -> None:
+        """The candidate serves now, and is watched; what it learned is in ``previous.clicks``."""
+        assert self.candidate is not None
+        self.previous, self.watch = self.serving, Watch(version.name, self.base.name)
+        self.base, self.candidate = version, None
+        self.serving = Kept(name=version.name, arrays={})
+        self.lines = {item: line for item, line in self.lines.items() if item not in version.catalogue}
+
+    def rejected(self) -> None:
+        """The candidate is dropped; what it learned waits to be learned again."""
+        self._restore(self.serving)
+        self.waiting = [*self.serving.clicks, *self.waiting]
+        self.serving.clicks = []
+        self.candidate = None
+
+    def rolled_back(self, version: Version) -> None:
+        """``version``, the one before, serves again; what was learned after it waits to be learned again."""
+        assert self.previous is not None
+        back = self.previous
+        self.waiting = [*back.clicks, *self.serving.clicks, *self.waiting]
+        self._serve(version)
+        self.serving = back
+        self._restore(back)
+        back.clicks = []
+
+    def learn(self, taken: Slice, through: Mapping[int, int]) -> tuple[Cycle | None, list[Fault]]:
+        """Keep a slice, and learn all that is kept unless a candidate waits.
+
+        ``through``: partition → newest offset that was read. Returns what the cycle did, None where there was
+        none, and what is wrong with its result, which then is dropped.
+        """
+        self.lines.update(lines_of(taken, self.base))
+        for item in list(self.lines)[: -ROWS.max_items]:
+            del self.lines[item]
+        self._forget(taken.forgotten)
+        self.lessons.learn(taken)
+        self.waiting += taken.clicks
+        self.known += taken.known
+        for kept in (self.waiting, self.known):
+            self.num_dropped += max(0, len(kept) - MAX_KEPT)
+            del kept[:-MAX_KEPT]
+        if self.candidate is not None:
+            return None, []
+        self.learner.remember(_columns(self.known), counted=True)
+        self.known = []
+        self.serving.arrays = self.learner.to_arrays()
+        if self.previous is None:
+            self.forgotten = []
+        if not self.waiting:
+            return None, []
+        for click in self.waiting:
+            self.learner.observe(click.user, click.item, click.ts_ms)
+        cycle = self.learner.cycle(self.lines)
+        self.serving.clicks, self.waiting = self.waiting, []
+        self.candidate = Candidate(cycle=cycle, trained_through=dict(through))
+        faults = sanity(self._trained(self.candidate), self.base) if cycle.finite else [NOT_FINITE]
+        if faults:
+            self.rejected()
+        return cycle, faults
+
+    def _watched(self, taken: Slice) -> Outcome | None:
+        if self.watch is None or self.previous is None:
+            return None
+        before = self._loaded(self.previous.name)
+        outcome = Outcome.KEPT if before is None else None  # nothing is left to go back to
+        found = before and compared(
+            self.base, before, None, taken, self.lessons.memory, filter_seen=self._filter_seen
+        )
+        if found:
+            new, old = found.new, found.serving
+            told = zip(
+                found.users_E.tolist(), new.alone_E, new.fused_E, old.alone_E, old.fused_E, strict=True
+            )
+            for user, *ranks in told:
+                alone, fused, old_alone, old_fused = map(float, ranks)
+                outcome = outcome or self.watch.judge(user, (alone, fused), (old_alone, old_fused))
+        if outcome is Outcome.KEPT:
+            self.watch, self.previous = None, None
+        return outcome
+
+    def _serve(self, version: Version) -> None:
+        self.base, self.candidate, self.watch, self.previous, self.lines = version, None, None, None, {}
+
+    def _restore(self, kept: Kept) -> None:
+        self.learner = restored(kept.arrays, self.base, self.config)
+        for user in self.forgotten:
+            self.learner.trails.forget(user)
+
+    def _loaded(self, name: str) -> Version | None:
+        """A published version, None where it is gone or damaged."""
+        if name == self.base.name:
+            return self.base
+        try:
+            return self._load(name)
+        except (VersionMissing, VersionDamaged):
+            return None
+
+    def _trained(self, candidate: Candidate) -> Trained:
+        offsets = Offsets(trained_through=candidate.trained_through, judged_by=candidate.judged_by)
+        return successor(self.learner, self.base, candidate.cycle, _columns(self.serving.clicks), offsets)
+
+    def _forget(self, users: Collection[str]) -> None:
+        """Erase users from all that may still be learned; replayed windows name no users."""
+        if not users:
+            return
+        self.forgotten = [*self.forgotten, *users][-MAX_KEPT:]
+        for user in users:
+            self.learner.trails.forget(user)
+        for clicks in (self.waiting, self.known, self.serving.clicks, *_of(self.previous)):
+            clicks[:] = [click for click in clicks if click.user not in users]
+
+    def _histories(self) -> list[tuple[str, str, int]]:
+        """Everything followed but what waits to be learned."""
+        waiting = Counter(click.user for click in self.waiting)
+        return [
+            (user, item, ts_ms)
+            for user, (items, times_ms) in self.lessons.histories()
+            for item, ts_ms in list(zip(items, times_ms, strict=True))[: len(items) - waiting[user]]
+        ]
+
+
+NOT_FINITE: Final = Fault("not finite", "training ended in weights that are no numbers.")
+
+
+def learner_of(version: Version, config: TuneConfig) -> Learner:
+    """One that begins as a published version, with fresh optimisers; what the version counted counts."""
+    recipe = train_config_of(version.manifest)
+    made = Learner.from_weights(version.config, version.weights, version.catalogue, config, recipe)
+    made.items.count(version.popularity)
+    return made
+
+
+def restored(arrays: Arrays, version: Version, config: TuneConfig) -> Learner:
+    """One from its arrays; ``version``: any of its line."""
+    return Learner.from_arrays(arrays, version.config, config, train_config_of(version.manifest))
+
+
+def through_of(version: Version) -> dict[int, int]:
+    """Partition → newest offset that a version was trained through; empty for a training from a file."""
+    offsets = version.manifest["offsets"] or {"trained_through": {}}
+    return {int(partition): last for partition, last in offsets["trained_through"].items()}
+
+
+def _columns(clicks: Collection[Click]) -> Any:
+    return columns_of([(one.user, one.item, one.ts_ms) for one in clicks])
+
+
+def _of(kept: Kept | None) -> list[list[Click]]:
+    return [] if kept is None else [kept.clicks]
