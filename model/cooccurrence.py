@@ -1,15 +1,21 @@
 """Item co-occurrence as a recommender: the fast memory asked about a user's newest items.
 
-Knows: the newest items of each active user. Does not know: pairs and their weights (model/memory.py), models.
+Knows: the newest items of each active user, which events a version's own memory learns from.
+Does not know: pairs and their weights (model/memory.py), models.
 """
 
 from __future__ import annotations
 
+from model.columns import EventColumns
 from model.memory import Memory, MemoryConfig, latest
 from model.recommender import ActiveUsers, FloatArray, Scoring
 
 #: Users whose newest items are kept; a user comes back as a new one after so many others.
 MAX_USERS = 1_000_000
+#: Newest events of a training that its version's memory learns, some 0.13 ms each; older ones are histories.
+SEED_EVENTS = 100_000
+#: Of a version's memory: what a scorer keeps by default, 2 KB each at most.
+SEED_ITEMS = 100_000
 
 
 class CoOccurrence(Scoring):
@@ -33,3 +39,18 @@ class CoOccurrence(Scoring):
     def history(self, user: str) -> list[str]:
         """The newest distinct items of a user that count, oldest first."""
         return self._latest.get(user) or []
+
+
+def memory_of(columns: EventColumns, max_events: int = SEED_EVENTS) -> Memory:
+    """What the newest ``max_events`` of these events leave in a memory, each learned after its user's earlier
+    items; a scorer that has learned nothing starts from it."""
+    memory = Memory(MemoryConfig(max_items=SEED_ITEMS))
+    taken: dict[int, list[str]] = {}
+    first = len(columns) - max_events
+    rows = zip(columns.user.tolist(), columns.item.tolist(), columns.time_ms.tolist(), strict=True)
+    for place, (user, code, time_ms) in enumerate(rows):
+        item, history = columns.items[code], taken.get(user, [])
+        if place >= first:
+            memory.learn(history, item, time_ms)
+        taken[user] = latest([*history, item], memory.config.window)[::-1]
+    return memory

@@ -27,7 +27,7 @@ from model import store
 from model.errors import ModelError, VersionDamaged, VersionMissing, VersionWithdrawn
 from model.lineage import anchor_of, removable, ways_back
 from model.themes import ThemeTable
-from model.version import Trained, Version, check_fit, check_mos
+from model.version import Arrays, Trained, Version, check_fit, check_mos
 
 CURRENT = "current.json"
 BUILDING = ".building-"
@@ -105,6 +105,10 @@ class Registry:
     def load_themes(self, name: str) -> ThemeTable:
         """Only the themes of a version and what they need; the same errors as `load`."""
         return store.read_themes(self._published(name))
+
+    def load_memory(self, name: str) -> Arrays | None:
+        """Only the fast memory that a version brings, None without one; the same errors as `load`."""
+        return store.read_memory(self._published(name))
 
     def publish(self, trained: Trained) -> Version:
         """Make ``trained`` the newest version and the one that serves; returns it as read back from disk.

@@ -26,7 +26,7 @@ from model.catalogue import Catalogue
 from model.config import ModelConfig, MoSConfig
 from model.errors import CatalogueMismatch, VersionDamaged
 from model.themes import ThemeTable
-from model.version import MoSWeights, Trained, Version, check_fit, check_mos
+from model.version import Arrays, MoSWeights, Trained, Version, check_fit, check_mos
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
@@ -39,6 +39,8 @@ CURVE = "learning_curve.json"
 FILES = (WEIGHTS, CATALOGUE, INDEX, THEMES, THEME_LABELS, POPULARITY, CURVE)
 #: Beside them where the version reads by themes of its own.
 MOS = "mos.safetensors"
+#: And where it brings the fast memory of its events; versions from before have none.
+MEMORY = "memory.safetensors"
 
 MODEL_NAME = "fuxi-mme"
 #: Raised when files of this layout change their meaning; a reader refuses what it does not know.
@@ -50,6 +52,9 @@ READ = (2, FORMAT)
 def write(directory: Path, trained: Trained) -> dict[str, str]:
     """Write every file but the manifest; returns their sha256 by name."""
     names = FILES if trained.mos is None else (*FILES, MOS)
+    if trained.memory is not None:
+        names = (*names, MEMORY)
+        _write_weights(directory / MEMORY, trained.memory, trained.catalogue)
     _write_weights(directory / WEIGHTS, trained.weights, trained.catalogue)
     if trained.mos is not None:
         _write_weights(directory / MOS, trained.mos.weights, trained.catalogue)
@@ -108,7 +113,7 @@ def read(directory: Path, name: str | None = None) -> Version:
     ``name``: where it differs from the directory's, as before a publication.
     """
     manifest = read_manifest(directory, name)
-    _check_files(directory, manifest, FILES)
+    _check_files(directory, manifest, (*FILES, MEMORY) if MEMORY in manifest["files"] else FILES)
     catalogue = _read_catalogue(directory, manifest)
     weights = _read_weights(directory, WEIGHTS, catalogue)
     with _refusing(directory, MANIFEST):
@@ -142,6 +147,15 @@ def read_themes(directory: Path) -> ThemeTable:
     manifest = read_manifest(directory)
     _check_files(directory, manifest, (CATALOGUE, THEMES, THEME_LABELS))
     return _read_themes(directory, _read_catalogue(directory, manifest))
+
+
+def read_memory(directory: Path) -> Arrays | None:
+    """Only the fast memory, None where the version brings none; raises VersionDamaged, CatalogueMismatch."""
+    manifest = read_manifest(directory)
+    if MEMORY not in manifest["files"]:
+        return None
+    _check_files(directory, manifest, (CATALOGUE, MEMORY))
+    return _read_weights(directory, MEMORY, _read_catalogue(directory, manifest))
 
 
 def read_manifest(directory: Path, name: str | None = None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from model.memory import Memory, MemoryConfig
 from stream.errors import StreamError
 from stream.learning import Counts
 from stream.records import Header, Request, Sequences, decode_request
@@ -121,6 +122,7 @@ class Ranker(Protocol):
     ) -> Ranking: ...
     def forget(self, user: str) -> None: ...
     def popularity(self) -> Counts: ...
+    def memory(self, config: MemoryConfig) -> Memory | None: ...  # of what it was trained on; None: not known
 
 
 def header_problem(header: Header, partition: int) -> str | None:

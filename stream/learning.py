@@ -70,6 +70,14 @@ class Learner:
         self.num_learned += 1
         return True
 
+    def start_from(self, counts: Counts, memory: Memory | None) -> bool:
+        """Nothing was learned yet: go on from what a version was trained on; whether it is so."""
+        if self.num_learned:
+            return False
+        self.counts = counts
+        self.memory = Memory(self.memory.config) if memory is None else memory
+        return True
+
     def to_arrays(self) -> Arrays:
         """Which events were learned, for a snapshot; counts and memory have arrays of their own."""
         return {

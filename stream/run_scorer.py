@@ -21,6 +21,7 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
+from stream.adopting import Adopting
 from stream.asking import Asking, Unreadable
 from stream.batcher import Limits, due
 from stream.clients import lags
@@ -84,6 +85,7 @@ class Role:
         self._heart = Heart(parts.session_timeout_ms / 2000)
         self._moves = Moves()
         self._confirming = Confirming(parts.names, parts.producer, parts.consumer, self._heart)
+        self._adopting = Adopting(parts.swap, parts.desk, parts.recent)
         self._foreign_s = 0.0
         self._stopping = False
         self._gaps = Gaps()
@@ -108,6 +110,7 @@ class Role:
         parts.consumer.topics()
         self._heart.start()
         try:
+            self._adopting.first(lambda: self._stopping)
             while not self._stopping:
                 self._turn()
             parts.checkpoint.close(self._learned())
@@ -118,11 +121,7 @@ class Role:
 
     def _turn(self) -> None:
         parts = self.parts
-        adopted = parts.swap.poll(time.monotonic())
-        if adopted is not None:  # between turns: step 4 of a swap
-            parts.desk.adopt(adopted)
-            parts.recent.ask_again()
-            log.info("version %s (epoch %d) serves", adopted.version, adopted.epoch)
+        self._adopting.poll()
         records = self._collect()
         if self._moves.unsettled_s() > STALLED_S:
             raise ScorerGaveUp(f"A rebalance was not finished within {STALLED_S:.0f} s.")

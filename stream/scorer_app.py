@@ -53,6 +53,7 @@ def following(settings: Settings) -> HotSwap:
             cache_bytes=scorer.cache_mb * 1024 * 1024,
             threads=scorer.threads,
             filter_seen=scorer.filter_seen,
+            memory=partial(registry.load_memory, version),
         )
 
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="adopt")
@@ -111,8 +112,8 @@ def assemble(settings: Settings, bootstrap: str, ready_file: Path | None, swap: 
 def _show_metrics(role: Role, settings: Settings) -> None:
     """What is counted elsewhere is read when somebody asks; then everything answers at the role's port."""
     parts, metrics = role.parts, role.parts.desk.metrics
-    memory, recent = parts.desk.learner.memory, parts.recent
-    metrics.watch("hopstream_memory_items", "Items that the fast memory keeps.", memory.__len__)
+    learner, recent = parts.desk.learner, parts.recent
+    metrics.watch("hopstream_memory_items", "Items that the fast memory keeps.", lambda: len(learner.memory))
     waiting = "Users who wait for a list of the new version."
     metrics.watch("hopstream_rescore_waiting_users", waiting, lambda: recent.waiting)
     lost = "Requests that were gone before they were read; their users are asked for again."

@@ -92,10 +92,12 @@ class Desk:
         self.ranker = ranker
         self.metrics.experts.reset()
         self.metrics.versions.adopted(ranker.version, ranker.epoch, self._clock_ms() / 1000)
+        if not self.learner.num_learned:
+            memory = ranker.memory(self.learner.memory.config)
+            self.learner.start_from(ranker.popularity(), memory)
+            self._remembering = Remembering(self.learner.memory)
         self._remembering.adopt(ranker.lines)
         self._mixer = Mixer(ranker, self._remembering)
-        if not self.learner.num_learned:
-            self.learner.counts = ranker.popularity()
 
     def learn(self, header: Header) -> bool:
         """Learn from a request that somebody else answers or has answered; whether it was new."""

@@ -5,7 +5,8 @@ Knows: how a request becomes the model room's question, and its answer a place. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,28 +14,41 @@ import numpy.typing as npt
 from model.blend import NO_LINE
 from model.config import FIRST_ITEM_ROW
 from model.encoding import Asked
+from model.errors import ModelError
 from model.kinds import Kinds
+from model.memory import Memory, MemoryConfig
 from model.popularity import Popularity
 from model.scorer import Scorer
-from model.version import Version
+from model.version import Arrays, Version
 from stream.asking import Asking, Place, Ranking
 from stream.learning import Counts
 from stream.sessions import extend
+
+log = logging.getLogger("hopstream.scorer")
 
 
 class Serving:
     """One version, its scorer and its cache."""
 
     def __init__(
-        self, version: Version, epoch: int, *, device: str, cache_bytes: int, threads: int, filter_seen: bool
+        self,
+        version: Version,
+        epoch: int,
+        *,
+        device: str,
+        cache_bytes: int,
+        threads: int,
+        filter_seen: bool,
+        memory: Callable[[], Arrays | None] = lambda: None,
     ) -> None:
-        """Raises CatalogueMismatch."""
+        """``memory``: reads what the version brings (Registry.load_memory). Raises CatalogueMismatch."""
         self.version = version.name
         self.epoch = epoch
         self.labels: Sequence[str] = version.themes.labels
         self.items: Sequence[str] = version.catalogue.items
         self.temperature = version.config.temperature
         self._published = version
+        self._read_memory = memory
         self._kinds = Kinds(version.name, version.config, version.mos.config if version.mos else None)
         self._max_events = version.config.max_events
         self._scorer = Scorer(
@@ -89,6 +103,15 @@ class Serving:
     def popularity(self) -> Counts:
         """The version's counts, to count on from; made anew."""
         return Popularity.from_counts(self._published.catalogue.items, self._published.popularity.tolist())
+
+    def memory(self, config: MemoryConfig) -> Memory | None:
+        """The fast memory of the version's events; None where it brings none that can be used."""
+        try:
+            arrays = self._read_memory()
+            return None if arrays is None else Memory.from_arrays(arrays, config)
+        except (ModelError, OSError, KeyError, ValueError) as error:
+            log.error("the memory of version %s cannot be used, it starts empty: %r", self.version, error)
+            return None
 
     def _tokens(self, one: Asking) -> int:
         """Positions that a scorer without a cache would compute."""

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.blend import NO_LINE
+from model.memory import MemoryConfig
 from model.popularity import Popularity
 from stream.asking import Asking, Place, Ranking
 from stream.confirming import ScorerGaveUp
@@ -71,6 +72,9 @@ class Named:
 
     def forget(self, user: str) -> None:
         """There is nothing to forget."""
+
+    def memory(self, config: MemoryConfig) -> None:
+        """It brings none."""
 
     def popularity(self) -> Popularity:
         return Popularity.from_counts(["0", "1"], [2, 1])

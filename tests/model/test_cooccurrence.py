@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.cooccurrence import CoOccurrence
+from model.columns import EventColumns
+from model.cooccurrence import CoOccurrence, memory_of
 from model.memory import DAY_MS, Memory, MemoryConfig, latest
 
 UNBOUNDED = MemoryConfig(window=3, neighbours=40, half_life_ms=DAY_MS, damping=2.0, fade=0.8)
@@ -154,3 +155,44 @@ def test_a_window_wider_than_the_neighbours_is_refused() -> None:
     """One event could then not be kept in a row."""
     with pytest.raises(ValueError, match="window 5"):
         MemoryConfig(window=5, neighbours=4)
+
+
+def columns(num: int) -> EventColumns:
+    """Users who take items at random, repeats too."""
+    random = np.random.default_rng(0)
+    return EventColumns(
+        users=[f"u{code}" for code in range(4)],
+        items=[f"i{code}" for code in range(40)],
+        user=random.integers(0, 4, num).astype(np.int32),
+        item=random.integers(0, 40, num).astype(np.int32),
+        time_ms=np.arange(num, dtype=np.int64) * 60_000,
+    )
+
+
+def test_a_versions_memory_is_what_its_events_leave() -> None:
+    """The same arrays as of the recommender that was told every event."""
+    events, told = columns(300), CoOccurrence()
+    for user, item, time_ms in zip(events.user, events.item, events.time_ms, strict=True):
+        told.observe(events.users[user], events.items[item], int(time_ms))
+
+    found = memory_of(events).to_arrays()
+
+    for name, array in told.memory.to_arrays().items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_a_versions_memory_learns_the_newest_events_after_all_of_their_histories() -> None:
+    """Beyond the bound older events are no pairs, but what came after them still pairs with newer ones."""
+    events = EventColumns(
+        users=["u"],
+        items=["a", "b", "c"],
+        user=np.zeros(5, np.int32),
+        item=np.array([0, 1, 1, 0, 2], np.int32),
+        time_ms=np.arange(5, dtype=np.int64),
+    )
+
+    made = memory_of(events, max_events=3)
+
+    assert sorted(made.items.ids) == ["a", "b", "c"]
+    assert made.recall(["c"]).codes_C.tolist() == sorted(made.items.known(["a", "b"]).tolist())
+    assert len(memory_of(events, max_events=1)) == 1

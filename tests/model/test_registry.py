@@ -15,7 +15,7 @@ from model import store
 from model.errors import CatalogueMismatch, ModelError, VersionDamaged, VersionMissing
 from model.registry import Registry
 from model.version import Trained
-from tests.model.tiny_version import CONFIG, trained
+from tests.model.tiny_version import CONFIG, memory, trained
 
 
 @pytest.fixture
@@ -50,6 +50,20 @@ def test_what_is_published_is_what_is_loaded(registry: Registry) -> None:
     assert version.learning_curve == made.learning_curve
     assert version.manifest["metrics"] == made.metrics
     assert version.manifest["gate"] is None
+
+
+def test_a_versions_memory_comes_back_and_an_older_version_has_none(registry: Registry) -> None:
+    """Every array bit for bit; a version without it loads all the same."""
+    registry.publish(trained())
+    registry.publish(replace(trained(seed=1), memory=None))
+
+    back = registry.load_memory("000001")
+    assert back is not None
+    assert back.keys() == memory().keys()
+    for name, array in memory().items():
+        np.testing.assert_array_equal(back[name], array, strict=True)
+    assert registry.load("000002").name == "000002"
+    assert registry.load_memory("000002") is None
 
 
 def test_an_empty_registry_has_nothing(registry: Registry) -> None:
@@ -101,7 +115,7 @@ def test_rolling_back_to_what_serves_is_refused(registry: Registry) -> None:
         registry.rollback("000001")
 
 
-@pytest.mark.parametrize("name", [*store.FILES, store.MANIFEST])
+@pytest.mark.parametrize("name", [*store.FILES, store.MEMORY, store.MANIFEST])
 @pytest.mark.parametrize("harm", ["flipped", "cut", "gone"])
 def test_every_damaged_file_is_named(registry: Registry, tmp_path: Path, name: str, harm: str) -> None:
     """A flipped byte, a cut end or a missing file is refused with the file's name."""

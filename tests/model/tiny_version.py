@@ -4,10 +4,19 @@ import numpy as np
 
 from model.catalogue import Catalogue
 from model.config import FIRST_ITEM_ROW, ModelConfig, TrainConfig
+from model.memory import Memory, MemoryConfig
 from model.themes import ThemeTable
 from model.version import Trained
 
 CONFIG = ModelConfig(dim=8, streams=2, heads=2)
+
+
+def memory() -> dict[str, np.ndarray]:
+    """Of four events."""
+    made = Memory(MemoryConfig(max_items=10))
+    for place in range(4):
+        made.learn([f"i{earlier}" for earlier in range(place)], f"i{place}", place)
+    return made.to_arrays()
 
 
 def trained(num_items: int = 5, seed: int = 0, prefix: str = "i") -> Trained:
@@ -26,4 +35,5 @@ def trained(num_items: int = 5, seed: int = 0, prefix: str = "i") -> Trained:
         metrics={"validation_ndcg@10": 0.25},
         num_events=100,
         data_digest="0" * 64,
+        memory=memory(),
     )

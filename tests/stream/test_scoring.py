@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from model.blend import NO_LINE
+from model.memory import MemoryConfig
 from model.popularity import Popularity
 from stream.asking import Asking, Place, Ranking, Unreadable
 from stream.events import Interaction
@@ -72,6 +73,9 @@ class FixedRanker:
 
     def forget(self, user: str) -> None:
         self.forgotten.append(user)
+
+    def memory(self, config: MemoryConfig) -> None:
+        """It brings none."""
 
     def popularity(self) -> Popularity:
         return Popularity.from_counts(["i5", "i6"], [3, 2])

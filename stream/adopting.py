@@ -1,0 +1,45 @@
+"""Versions that are ready become the ones that serve, between two turns.
+
+Knows: when a role may take a version, what else happens then. Does not know: Kafka, how versions get ready.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from stream.hotswap import HotSwap
+from stream.recent import Recent
+from stream.scoring import Desk
+
+log = logging.getLogger("hopstream.scorer")
+
+#: Between two looks at a version that is being loaded.
+LOADING_S = 0.02
+
+
+class Adopting:
+    """One desk that follows one registry."""
+
+    def __init__(self, swap: HotSwap, desk: Desk, recent: Recent) -> None:
+        self._swap = swap
+        self._desk = desk
+        self._recent = recent
+
+    def poll(self) -> None:
+        """Between turns: step 4 of a swap, if there is one."""
+        adopted = self._swap.poll(time.monotonic())
+        if adopted is not None:
+            self._desk.adopt(adopted)
+            self._recent.ask_again()
+            log.info("version %s (epoch %d) serves", adopted.version, adopted.epoch)
+
+    def first(self, stopping: Callable[[], bool]) -> None:
+        """Before the first request: a desk that has learned nothing starts from what the version brings that
+        serves now; where there is none, or it is refused, nobody waits."""
+        while self._desk.ranker is None and not self._desk.learner.num_learned and not stopping():
+            self.poll()
+            if self._swap.settled:
+                return
+            time.sleep(LOADING_S)
