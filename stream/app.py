@@ -19,7 +19,6 @@ from stream.acks import Acks
 from stream.agents import Parts, follow_events
 from stream.consumer import App, patient_recovery
 from stream.history import Rules
-from stream.metrics.exposition import serve
 from stream.metrics.worker import WorkerMetrics
 from stream.settings import Settings
 from stream.statedir import state_directory
@@ -45,7 +44,7 @@ def build(settings: Settings, bootstrap: str, ready_file: Path | None = None) ->
     patient_recovery(app)
     pulse = Pulse(limit_s=settings.worker.session_timeout_ms / 2000)
     parts = _parts(app, settings, names, ids[names.events], pulse)
-    _show_metrics(parts, settings)
+    _watch(parts)
     events = app.topic(names.events, key_type=bytes, value_type=bytes, **_RAW)
     app.agent(events, name="events")(_agent(parts))
     tend(
@@ -64,7 +63,8 @@ def build(settings: Settings, bootstrap: str, ready_file: Path | None = None) ->
     return app
 
 
-def _show_metrics(parts: Parts, settings: Settings) -> None:
+def _watch(parts: Parts) -> None:
+    """What is counted elsewhere is read when somebody asks."""
     metrics, users, acks = parts.metrics, parts.users, parts.acks
     metrics.watch(
         "hopstream_events_in_flight",
@@ -72,7 +72,6 @@ def _show_metrics(parts: Parts, settings: Settings) -> None:
         lambda: acks.in_flight,
     )
     metrics.watch("hopstream_cached_users", "Decoded user states in memory.", users.__len__)
-    serve(metrics.registry, settings.metrics.host, settings.metrics.worker_port)
 
 
 _RAW: dict[str, Any] = {"key_serializer": "raw", "value_serializer": "raw"}

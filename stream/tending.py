@@ -22,6 +22,7 @@ from stream import admin
 from stream.agents import Parts
 from stream.clients import quiet_clients
 from stream.errors import BrokerUnreachable
+from stream.metrics.exposition import serve
 from stream.settings import Settings
 from stream.statedir import bytes_under
 from stream.themes import Router
@@ -109,7 +110,7 @@ def tend(tended: Tended) -> None:
 
     app.on_partitions_revoked.connect(forget_states, weak=False)
     app.on_rebalance_complete.connect(forget_states, weak=False)
-    for task in (_quiet, _beat, _watch, _follow_versions, _check_ids, _report):
+    for task in (_quiet, _show_metrics, _beat, _watch, _follow_versions, _check_ids, _report):
         app.task(_bound(task, tended))
 
 
@@ -127,6 +128,11 @@ async def _quiet(tended: Tended) -> None:
     # Two records per event wait in this buffer; what bounds them is Acks. At Faust's 100 the fetcher would
     # stop after every 50 events and wait up to 0.1 s.
     tended.app.producer.buffer.max_messages = 4 * tended.settings.worker.max_unacknowledged
+
+
+async def _show_metrics(tended: Tended) -> None:
+    settings = tended.settings.metrics
+    serve(tended.parts.metrics.registry, settings.host, settings.worker_port)
 
 
 async def _beat(tended: Tended) -> None:
