@@ -24,7 +24,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     item: str | None  # newest positive item; None if the user has none
     type: str  # type of the event that caused this request
     ts: int  # event time of the user's newest positive event, Unix ms; 0 if none
-    prev: tuple[str, ...]  # the latest positive items before `item`, newest first
+    prev: tuple[str, ...]  # the latest distinct positive items before `item`, newest first
     produced_ms: int  # wall clock of the event record's production
     kinds: tuple[str, ...]  # "history", "global", "local", "theme:3", ...: which sequences follow, in order
     lengths: tuple[int, ...]  # events per kind

@@ -9,12 +9,13 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
+from model.memory import latest
 from stream.history import User
 from stream.records import Header, encode_request
 from stream.sessions import EMPTY, joined
 from stream.themes import Router, leading
 
-#: Positive items before the newest one in every header (co-occurrence looks back this far).
+#: Distinct positive items before the newest one in every header: the window of the fast memory.
 PREVIOUS_ITEMS = 20
 #: How long a rejected item stays hidden.
 HIDDEN_MS = 30 * 24 * 3600 * 1000
@@ -52,7 +53,7 @@ def build(
         item=newest[0] if newest else None,
         type=cause.type,
         ts=newest[1] if newest else 0,
-        prev=tuple(user.items[-2 : -2 - PREVIOUS_ITEMS : -1]),
+        prev=tuple(latest(user.items[:-1], PREVIOUS_ITEMS)),
         produced_ms=cause.produced_ms,
         kinds=tuple(kinds),
         lengths=tuple(lengths),

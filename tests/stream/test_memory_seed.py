@@ -51,6 +51,26 @@ def test_a_seeded_memory_becomes_that_of_all_events() -> None:
     assert live.learner.num_learned == len(STREAM)
 
 
+def test_a_live_memory_is_the_offline_one_where_items_repeat() -> None:
+    """Users who come back to their favourites, more than a window of events between two other items."""
+    random = np.random.default_rng(0)
+    clicks = [
+        (f"u{user}", f"i{item}")
+        for user, item in zip(random.integers(0, 3, 400), np.minimum(random.zipf(1.3, 400), 60), strict=True)
+    ]
+    world, live, offline = World(), desk(FixedRanker()), CoOccurrence(MemoryConfig())
+
+    live.answer([world.ask(user, item) for user, item in clicks])
+    for place, (user, item) in enumerate(clicks):
+        offline.observe(user, item, 1000 * (place + 1))
+
+    same(live.learner.memory, offline.memory)
+    asked = world.ask("u0", "i1").header
+    offline.observe("u0", "i1", 401_000)
+    live.learn(asked)
+    assert live.learner.memory.scores((*asked.prev[::-1], "i1")).tolist() == offline.scores("u0").tolist()
+
+
 def test_only_a_desk_that_has_learned_nothing_starts_from_a_version() -> None:
     """What requests taught is not replaced by a version that comes later."""
     world, live = World(), desk()
