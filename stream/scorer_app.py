@@ -40,6 +40,7 @@ def build(settings: Settings, bootstrap: str, ready_file: Path | None) -> Role:
 def following(settings: Settings) -> HotSwap:
     """Versions of the configured directory, each loaded with its digests checked."""
     from model.registry import Registry  # torch comes in here, not where a role is assembled
+    from model.seed import seed_of
     from stream.serving import Serving
 
     registry = Registry(settings.models.dir)
@@ -53,7 +54,7 @@ def following(settings: Settings) -> HotSwap:
             cache_bytes=scorer.cache_mb * 1024 * 1024,
             threads=scorer.threads,
             filter_seen=scorer.filter_seen,
-            memory=partial(registry.load_memory, version),
+            memory=partial(seed_of, registry, version),
         )
 
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="adopt")

@@ -41,7 +41,7 @@ class Serving:
         filter_seen: bool,
         memory: Callable[[], Arrays | None] = lambda: None,
     ) -> None:
-        """``memory``: reads what the version brings (Registry.load_memory). Raises CatalogueMismatch."""
+        """``memory``: reads what the version brings (seed.seed_of). Raises CatalogueMismatch."""
         self.version = version.name
         self.epoch = epoch
         self.labels: Sequence[str] = version.themes.labels
