@@ -43,7 +43,7 @@ RULES = Rules(gap_ms=10 * USERS * 60_000, keep_events=264)
 def first_version() -> Trained:
     """It knows the circle a little."""
     torch.set_num_threads(1)
-    short = replace(RECIPE, max_epochs=1, validation_users=5)
+    short = replace(RECIPE, max_epochs=2, validation_users=20)
     return warm_start(COLUMNS.slice(0, WARM * USERS), CONFIG, short)
 
 
