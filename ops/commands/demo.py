@@ -56,10 +56,12 @@ def demo(
 
     from ops import exit_codes
     from ops.demo.report import summary
-    from ops.demo.run import Told, fresh_folder, run
+    from ops.demo.run import fresh_folder, run
+    from ops.demo.told import Told
     from ops.errors import StopAsked
     from ops.processes import StopRequest
     from ops.rate_line import RateLine
+    from ops.status import Status
     from ops.supervisor import Supervisor
 
     if (speed is not None) + (rate is not None) + as_fast + lockstep > 1:
@@ -69,11 +71,15 @@ def demo(
     fresh_folder(folder)
     with StopRequest() as stop, RateLine() as line:
         show = (lambda _: None) if headless else line.show
-        told = Told(say=lambda text: print(text, file=sys.stderr, flush=True), show=show)
-        plan = _plan(
-            dataset, simulated, seed, settings, folder, told.say, (rate, speed, as_fast), events, warm_s
-        )
+        say = lambda text: print(text, file=sys.stderr, flush=True)  # noqa: E731
+        plan = _plan(dataset, simulated, seed, settings, folder, say, (rate, speed, as_fast), events, warm_s)
         plan = replace(plan, lockstep=lockstep)
+        about = Status(
+            dataset=plan.dataset.name,
+            licence=plan.dataset.licence,
+            pace=_pace_text(rate, speed, as_fast, lockstep),
+        )
+        told = Told(say=say, show=show, file=folder / "status.json", status=about)
         try:
             with Supervisor(folder, stop_asked=lambda: stop.asked) as supervisor:
                 told.say(f"[demo] everything the roles say: {folder / 'roles.log'}")
@@ -136,3 +142,11 @@ def _plan(
         folder=folder,
         bootstrap=settings.kafka.bootstrap,
     )
+
+
+def _pace_text(rate: float | None, speed: float | None, as_fast: bool, lockstep: bool) -> str:
+    if lockstep:
+        return "each click waits for the last one's list"
+    if as_fast:
+        return "as fast as the broker acknowledges"
+    return f"{speed:g} times the data's own clock" if speed else f"{rate or DEFAULT_RATE:g} clicks/s"

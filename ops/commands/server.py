@@ -22,8 +22,11 @@ def server(
         int | None, typer.Option(min=0, max=65535, help="Default: 8080; 0 takes a free one.")
     ] = None,
     ready_file: options.ReadyFile = None,
+    status_file: Annotated[
+        Path | None, typer.Option(help="Where a demo says how far it is; shown on the page.")
+    ] = None,
 ) -> None:
-    """Serve lists over HTTP from a local view of the topics, and take events: http://127.0.0.1:8080/docs.
+    """Serve the live page and lists over HTTP from a local view of the topics: http://127.0.0.1:8080.
 
     Runs until SIGTERM or Ctrl-C. It starts without a broker too, and says at /health/ready what is missing.
     Exit codes: 0 stopped, 2 configuration or a busy port.
@@ -44,6 +47,6 @@ def server(
     )
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("hopstream").setLevel(logging.INFO)
-    run(settings, resolve_bootstrap(settings), ready_file)
+    run(settings, resolve_bootstrap(settings), ready_file, status_file)
     logging.shutdown()
     os._exit(0)  # leave no thread of a client behind

@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from ops.demo.live import live_line
 from ops.demo.parts import Parts, divide
 from ops.demo.quality import all_judged, events_and_judgements, newest_report, told_quality
 from ops.demo.report import figures, unexplained
+from ops.demo.told import Told
 from ops.errors import DirectoryRefused, OpsError
 from ops.lockstep import lockstep
 from ops.pacing import Pacing, Unpaced
@@ -69,22 +69,6 @@ class Plan:
     lockstep: bool = False  # the next event waits for the last one's list; pacing says nothing then
 
 
-@dataclass(slots=True)
-class Told:
-    """What happened so far, for the display."""
-
-    say: Callable[[str], None]  # a phase begins or ends
-    show: Callable[[str], None]  # the live line
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def phase(self, name: str, text: str) -> Iterator[None]:
-        self.say(f"[{name}] {text}")
-        began_s = time.monotonic()
-        yield
-        self.seconds[name] = time.monotonic() - began_s
-
-
 def fresh_folder(folder: Path) -> None:
     """An empty run folder. Raises DirectoryRefused if a demo still runs there."""
     if running(folder / "kafka") is not None:
@@ -96,12 +80,17 @@ def fresh_folder(folder: Path) -> None:
 def run(plan: Plan, supervisor: Supervisor, told: Told) -> dict[str, Any]:
     """Run all phases; returns the figures. Raises the roles' and the broker's errors, StopAsked."""
     began_s = time.monotonic()
+    # chosen once, so that a restarted broker is found where it was
+    bootstrap = plan.bootstrap or f"{HOST}:{free_port(HOST)}"
+    settings = _settings(plan, bootstrap)
+    names = TopicNames(settings.kafka.prefix)
+    address = _server(settings, supervisor, told.file)
+    told.say(f"[page] watch, and be a user: {address} (the API: {address}/docs)")
     with told.phase("broker", "starting Apache Kafka" if not plan.bootstrap else f"using {plan.bootstrap}"):
-        settings = _settings(plan, _bootstrap(plan, supervisor))
-        names = TopicNames(settings.kafka.prefix)
+        if not plan.bootstrap:
+            port = bootstrap.rpartition(":")[2]
+            supervisor.start(verb("broker", "--port", port, "--data-dir", str(plan.folder / "kafka")))
         admin.ensure_topics(settings.kafka.bootstrap, names, settings.kafka.partitions)
-        address = _server(settings, supervisor)
-    told.say(f"[server] lists over HTTP: {address}/docs")
     told.say(f"[broker] look in from another terminal: hopstream --bootstrap {settings.kafka.bootstrap} …")
     parts = divide(plan.dataset.events, settings.events.negative, settings.events.neutral, plan.limit)
     if not len(parts.stream):
@@ -116,6 +105,7 @@ def run(plan: Plan, supervisor: Supervisor, told: Told) -> dict[str, Any]:
         lists = list_digest(newest_lists(settings.kafka.bootstrap, names))
     finally:
         observer.close()
+        told.stopped()
     told.seconds["total"] = time.monotonic() - began_s
     return figures(
         plan.dataset.name,
@@ -130,22 +120,14 @@ def run(plan: Plan, supervisor: Supervisor, told: Told) -> dict[str, Any]:
     )
 
 
-def _bootstrap(plan: Plan, supervisor: Supervisor) -> str:
-    if plan.bootstrap:
-        return plan.bootstrap
-    data_dir = plan.folder / "kafka"
-    port = free_port(HOST)  # chosen once, so that a restarted broker is found where it was
-    supervisor.start(verb("broker", "--port", str(port), "--data-dir", str(data_dir)))
-    found = running(data_dir)
-    assert found is not None  # the broker's ready file promises it
-    return found
+def _server(settings: Settings, supervisor: Supervisor, status_file: Path) -> str:
+    """The server, at its port or, where somebody has that, at a free one; returns its address.
 
-
-def _server(settings: Settings, supervisor: Supervisor) -> str:
-    """The server, at its port or, where somebody has that, at a free one; returns its address."""
+    It comes before the broker, so that its page shows the other phases.
+    """
     host, port = settings.server.host, settings.server.port
     port = port if port and is_free(host, port) else free_port(host)
-    supervisor.start(verb("server", "--port", str(port)))
+    supervisor.start(verb("server", "--port", str(port), "--status-file", str(status_file)))
     return f"http://{host}:{port}"
 
 
@@ -205,13 +187,18 @@ def _replay(
 ) -> None:
     state: dict[str, Progress] = {}
     names = TopicNames(settings.kafka.prefix)
+
+    def progress(at: Progress) -> None:
+        state["now"] = at
+        told.sent(at)
+
     send = lockstep if plan.lockstep else partial(replay, pacing=plan.pacing(parts.stream))
     sending = Background(
         lambda: send(
             parts.stream,
             settings.kafka.bootstrap,
             names,
-            progress=lambda at: state.update(now=at),
+            progress=progress,
             stop=lambda: sending.asked_to_stop,
         )
     )

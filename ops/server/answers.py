@@ -14,11 +14,13 @@ from typing import Literal
 import numpy as np
 
 from ops.server import schema
+from ops.server.reasons import Reasons
 from ops.server.rules import Asked, Candidate, Chosen, Rules, choose
 from ops.server.scoring import FloatArray, Order, stored_only
 from ops.server.shelf import Shelf
 from ops.server.versions import Mapped, Versions
 from ops.server.view import View
+from ops.server.why import Why
 from stream.history import User
 from stream.records import RecommendationList
 from stream.requests import hidden_items
@@ -137,10 +139,14 @@ class Answering:
         )
         self.on_hits(chosen)
         explained = ordered() if question.explain and mapped is not None else None
+        reasons = None
+        if explained is not None and mapped is not None:
+            state = self.view.state_of(question.user)
+            reasons = Reasons(mapped, made, () if state is None else state.items, self.shelf)
         return schema.Answer(
             user=question.user,
             id=None if made is None else made.id,
-            items=[self._shown(one, explained) for one in chosen.shown],
+            items=[self._shown(one, explained, reasons) for one in chosen.shown],
             model=made.model if made is not None else (mapped.name if mapped else None),
             epoch=made.epoch if made is not None else self.versions.epoch,
             state=None if made is None else made.state,
@@ -196,11 +202,17 @@ class Answering:
             self._boosts = (*key, np.array([self._boost(item) for item in mapped.items]))
         return self._boosts[2]
 
-    def _shown(self, one: Candidate, order: Order | None) -> schema.Shown:
+    def _shown(self, one: Candidate, order: Order | None, reasons: Reasons | None) -> schema.Shown:
         why = None
-        if order is not None:
+        if order is not None and reasons is not None:
             parts = order.parts(one.item)
-            why = schema.Why(cosine=parts.cosine, memory=parts.memory, weight=parts.weight, boost=one.boost)
+            why = Why(
+                cosine=parts.cosine,
+                memory=parts.memory,
+                weight=parts.weight,
+                boost=one.boost,
+                facets=reasons.facets(one.item),
+            )
         score = None if one.score is None else round(one.score + one.boost, 6)
         return schema.Shown(item=one.item, score=score, title=self.shelf.title(one.item), why=why)
 

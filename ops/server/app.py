@@ -10,7 +10,15 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from ops.server import openapi, problems, routes_about, routes_events, routes_health, routes_lists
+from ops.server import (
+    openapi,
+    problems,
+    routes_about,
+    routes_events,
+    routes_health,
+    routes_lists,
+    routes_page,
+)
 from ops.server.guard import Guard, Rates
 from ops.server.parts import Parts
 
@@ -36,6 +44,7 @@ def page(parts: Parts) -> FastAPI:
     app = FastAPI(title="Hopstream", version=version("hopstream"), description=ABOUT, redoc_url=None)
     problems.install(app)
     openapi.install(app)
-    for routes in (routes_lists, routes_events, routes_about, routes_health):  # the busiest are matched first
+    # the busiest are matched first
+    for routes in (routes_lists, routes_events, routes_about, routes_health, routes_page):
         app.include_router(routes.router(parts))
     return app

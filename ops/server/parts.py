@@ -13,6 +13,7 @@ from typing import Protocol
 from model.registry import Registry
 from ops.server.answers import Answering
 from ops.server.feed import Feed
+from ops.server.scene import Scene
 from ops.server.telemetry import Telemetry
 from stream.topics import TopicNames
 
@@ -71,6 +72,7 @@ class Parts:
 
     answering: Answering
     feed: Feed
+    scene: Scene
     telemetry: Telemetry
     health: Health
     sender: Sends

@@ -80,7 +80,7 @@ def router(parts: Parts) -> APIRouter:
             Query(min_length=1, max_length=MAX_ID_BYTES, description="Whose lists to tell of."),
         ] = None,
     ) -> Response:
-        """What happens: `list` (of one user), `quality`, `version`, `rates` once a second. Ends with you."""
+        """What happens: `list` (of one user), `quality`, `version`; `rates`, `tick`, `run` once a second."""
         if user is not None:
             checked_id(user, "user")
         listening = parts.feed.listening(user)

@@ -23,12 +23,14 @@ from starlette.types import ASGIApp
 from model.registry import Registry
 from ops import options, ports
 from ops.errors import PortBusy
-from ops.server import app
+from ops.server import app, schema
 from ops.server.answers import Answering
+from ops.server.clicks import Clicks, ClickTimes
 from ops.server.feed import Feed
 from ops.server.follower import Batch, Follower
 from ops.server.parts import Health, Parts
 from ops.server.rules import Rules
+from ops.server.scene import Scene
 from ops.server.sender import Sender
 from ops.server.shelf import Shelf
 from ops.server.telemetry import Telemetry
@@ -67,7 +69,9 @@ def token_of(settings: Settings, environment: dict[str, str]) -> str | None:
 class Server:
     """One server process."""
 
-    def __init__(self, settings: Settings, bootstrap: str, token: str | None) -> None:
+    def __init__(
+        self, settings: Settings, bootstrap: str, token: str | None, status_file: Path | None = None
+    ) -> None:
         server, rules = settings.server, settings.rules
         telemetry, health = Telemetry(), Health()
         self._settings = settings
@@ -85,6 +89,8 @@ class Server:
             take=self.take,
             generation=self._generation,
         )
+        self._scene = Scene(status_file)
+        self._clicks = ClickTimes(bootstrap, self._names.events, take=self._clicked)
         self.parts = Parts(
             answering=Answering(
                 view=self._view,
@@ -94,6 +100,7 @@ class Server:
                 on_hits=telemetry.chosen,
             ),
             feed=self._feed,
+            scene=self._scene,
             telemetry=telemetry,
             health=health,
             sender=self._sender,
@@ -127,11 +134,13 @@ class Server:
         """Everything beside the answers: topics followed, versions mapped, rates told."""
         await self.refresh()
         self._follower.start(asyncio.get_running_loop())
+        self._clicks.start(asyncio.get_running_loop())
         tasks = [asyncio.create_task(work()) for work in (self._sender.connect, self._versions, self._rates)]
         try:
             yield
         finally:
             self._follower.stop()
+            self._clicks.stop()
             self._feed.close()
             for task in tasks:
                 task.cancel()
@@ -144,12 +153,19 @@ class Server:
         for topic, key, value in batch:
             if topic == names.recommendations:
                 self._view.take_list(key, value)
+                if value is not None and self._health.caught_up:
+                    self._scene.pulse.made(value, time.time() * 1000)
             elif topic == names.changelog:
                 self._view.take_state(key, value, now_s)
             elif topic == names.items:
                 self._item(key, value)
-            elif value is not None and self._health.caught_up:
-                self._tell("version" if topic == names.models else "quality", value)
+            elif value is None:
+                continue
+            elif topic == names.quality:
+                self._scene.quality(value)
+                self._tell("quality", value)
+            elif self._health.caught_up:
+                self._tell("version", value)
 
     def _item(self, key: bytes, value: bytes | None) -> None:
         if value is None:
@@ -197,12 +213,23 @@ class Server:
             }
             before, at_s = now, now_s
             self._feed.tell("rates", json.dumps(told).encode())
+            tick, running = self._scene.tick(time.time() * 1000)
+            self._feed.tell("tick", schema.encode(tick))
+            if running is not None:
+                self._feed.tell("run", schema.encode(running))
+
+    def _clicked(self, clicks: Clicks) -> None:
+        for partition, offset, produced_ms in clicks:
+            self._scene.pulse.click(partition, offset, produced_ms)
 
 
-def run(settings: Settings, bootstrap: str, ready_file: Path | None) -> None:
-    """Blocks; returns after a clean stop (SIGTERM, SIGINT). Raises PortBusy, SettingsInvalid."""
+def run(settings: Settings, bootstrap: str, ready_file: Path | None, status_file: Path | None = None) -> None:
+    """Blocks; returns after a clean stop (SIGTERM, SIGINT). ``status_file``: what a demo says of itself.
+
+    Raises PortBusy, SettingsInvalid.
+    """
     host, port = settings.server.host, settings.server.port
-    server = Server(settings, bootstrap, token_of(settings, dict(os.environ)))
+    server = Server(settings, bootstrap, token_of(settings, dict(os.environ)), status_file)
     listening = _socket(host, port)
     address = f"http://{host}:{listening.getsockname()[1]}"
     sys.setswitchinterval(SWITCH_S)

@@ -10,23 +10,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
+from ops.server.pulse import Tick
+from ops.server.why import Why
+from ops.status import Status
 from stream.events import MAX_ID_BYTES
-from stream.records import RecommendationList, StateRef, ThemeWeight
+from stream.records import Quality, RecommendationList, StateRef, ThemeWeight
 
 #: Most items that one answer holds, and most candidates that one question brings.
 MAX_N = 1000
 MAX_CANDIDATES = 5000
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)]
-
-
-class Why(Struct, frozen=True, kw_only=True):
-    """What a score is made of: (weight / temperature) cosine + (1 - weight) log(memory) + boost."""
-
-    cosine: float | None  # of user and item, by the model
-    memory: float | None  # what the fast memory says; null where lists are the model's alone
-    weight: float | None  # of the model against the memory; null: the score is the cosine
-    boost: float  # added by rules
 
 
 class Shown(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -170,6 +164,7 @@ class Published(Struct, frozen=True, kw_only=True):
     version: str
     serves: bool
     withdrawn: bool
+    published_ms: int  # when its files were complete, Unix ms; 0: unknown
     parent: str | None
     events: int
     metrics: dict[str, Any]
@@ -229,6 +224,16 @@ class Forgotten(Struct, frozen=True, kw_only=True):
     offset: int
 
 
+class Now(Struct, frozen=True, kw_only=True):
+    """What is remembered of the last minutes, for charts; `GET /stream` tells what follows."""
+
+    at_ms: int
+    bounds_ms: list[float]  # upper bounds of the classes of `latency`
+    ticks: list[Tick]  # oldest first, one per second
+    quality: list[Quality]  # as they came
+    run: Status | None  # what a demo says of itself; null: nobody does
+
+
 class Live(Struct, frozen=True, kw_only=True):
     """The process runs."""
 
@@ -270,6 +275,7 @@ ALL: tuple[type[Struct], ...] = (
     RolledBack,
     Events,
     Forgotten,
+    Now,
     Live,
     Ready,
     Problem,

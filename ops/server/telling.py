@@ -163,6 +163,7 @@ def models(registry: Registry, directory: Path) -> schema.Models:
                 version=name,
                 serves=current is not None and current.version == name,
                 withdrawn=name in withdrawn,
+                published_ms=_written_ms(directory / name / store.MANIFEST),
                 parent=manifest.get("parent"),
                 events=manifest.get("events", 0),
                 metrics=manifest.get("metrics") or {},
@@ -174,3 +175,10 @@ def models(registry: Registry, directory: Path) -> schema.Models:
         epoch=0 if current is None else current.epoch,
         versions=versions,
     )
+
+
+def _written_ms(path: Path) -> int:
+    try:
+        return round(path.stat().st_mtime * 1000)
+    except OSError:
+        return 0

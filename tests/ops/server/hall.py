@@ -26,6 +26,7 @@ from ops.server.feed import Feed
 from ops.server.parts import Health, Parts, Place, Record
 from ops.server.problems import Unavailable
 from ops.server.rules import Rules
+from ops.server.scene import Scene
 from ops.server.shelf import Shelf
 from ops.server.telemetry import Telemetry
 from ops.server.versions import Mapped, Versions
@@ -141,6 +142,7 @@ class Hall:
         requests_per_s: int = 100_000,
         timeout_s: float = 5.0,
         wait_s: float = 0.01,
+        status_file: Path | None = None,
     ) -> None:
         self.now_s = 100.0
         self.telemetry = Telemetry()
@@ -149,6 +151,7 @@ class Hall:
         self.view.generation = TOPIC_ID
         self.shelf = Shelf(1000)
         self.feed = Feed()
+        self.scene = Scene(status_file)
         self.health = Health(broker_away=False, behind=0, caught_up=True, producing=True)
         self.answering = Answering(
             view=self.view,
@@ -161,6 +164,7 @@ class Hall:
         self.parts = Parts(
             answering=self.answering,
             feed=self.feed,
+            scene=self.scene,
             telemetry=self.telemetry,
             health=self.health,
             sender=self.broker,

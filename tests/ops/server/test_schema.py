@@ -28,7 +28,7 @@ CHECKS = [
 ]
 #: Stays open until its client goes: nothing of it can be compared.
 OPEN_ENDED = "/stream"
-OPERATIONS = 14
+OPERATIONS = 15
 
 
 @pytest.fixture

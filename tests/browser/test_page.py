@@ -1,0 +1,203 @@
+"""The live page in a real browser, against a server of hand-made parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.server import schema
+from ops.status import Phase, Status
+from tests.browser.stage import TITLES, Stage
+
+AXE = Path(__file__).with_name("vendor") / "axe.min.js"
+Visit = Callable[..., Any]
+
+
+def state(page: Any, name: str) -> str:
+    """Wait until the page says it is in this state; what it says."""
+    page.locator(f"#state[data-state={name}]").wait_for()
+    return str(page.inner_text("#state"))
+
+
+def search(page: Any, words: str) -> None:
+    page.fill("#q", words)
+    page.locator("#found button").first.wait_for()
+
+
+def click(page: Any, item: str) -> None:
+    """Find an item by its title, click it, wait until the list says that it changed."""
+    search(page, TITLES[item])
+    page.locator("#found button", has_text=TITLES[item]).first.click()
+    page.locator("#click-note", has_text=f"{TITLES[item]}: your list changed").wait_for()
+
+
+def listed(page: Any) -> list[str]:
+    found: list[str] = page.eval_on_selector_all("#list li", "rows => rows.map(row => row.dataset.item)")
+    return found
+
+
+def share_of_even(items: list[str]) -> float:
+    return sum(int(item[1:]) % 2 == 0 for item in items) / len(items)
+
+
+def test_a_click_changes_the_list_towards_its_theme(stage: Stage, visit: Visit) -> None:
+    """Clicks on items of one theme raise the theme's share; the page names moves, reasons and the time."""
+    stage.furnish()
+    page = visit(stage.url)
+    state(page, "live")
+    before = share_of_even(listed(page))
+
+    click(page, "i6")
+    click(page, "i8")
+
+    assert share_of_even(listed(page)) > before
+    assert float(page.get_attribute("#click-note", "data-ms")) > 0
+    assert page.locator("#list .move.up, #list .move.new").count() > 0
+    assert "near your Desert tale" in page.inner_text("#list li:first-child .why")
+    page.locator("#session li").nth(1).wait_for()
+    assert "theme 1" in page.inner_text("#my-themes")
+
+
+def test_figures_of_the_stream_are_shown(stage: Stage, visit: Visit) -> None:
+    """Quality with its interval, the load of a dead expert, themes and versions stand there in words."""
+    stage.furnish()
+    page = visit(stage.url)
+    state(page, "live")
+
+    assert "0.1200 0.1100 to 0.1300" in " ".join(page.inner_text("#quality").split())
+    assert "Expert 1 ✗" in page.inner_text("#experts")
+    assert "odd" in page.inner_text("#themes")
+    assert "published without a gate" in page.inner_text("#versions")
+    assert page.locator("#quality-chart canvas").count() == 1
+
+    click(page, "i6")
+    stage.do(stage.second)
+    page.locator("#percentiles dd", has_text="ms").first.wait_for()
+    assert "no click yet" not in page.inner_text("#percentiles")
+
+
+def test_before_anything_happened_the_page_says_so(stage: Stage, visit: Visit) -> None:
+    """No list, no judgement, no version: each place says what it waits for."""
+    page = visit(stage.url)
+
+    assert "no list has been made" in state(page, "empty")
+    assert "No event has been judged yet" in page.inner_text("#quality-note")
+    assert "No version has been published yet" in page.inner_text("#versions-note")
+
+
+def test_a_page_without_answers_yet_is_loading(stage: Stage, browser: Any) -> None:
+    """Until the server has told its past, the page says that it asks for it."""
+    page = browser.new_page()
+    page.route("**/health/ready", lambda route: None)  # never answered
+    page.goto(stage.url)
+
+    assert "Loading" in state(page, "loading")
+    page.close()
+
+
+def test_a_dead_server_is_a_disconnected_page_that_comes_back_with_it(stage: Stage, visit: Visit) -> None:
+    """The page says that the server is gone and from when its figures are."""
+    stage.furnish()
+    page = visit(stage.url)
+    state(page, "live")
+    stage.close()
+
+    assert "trying again" in state(page, "disconnected")
+
+
+def test_what_is_missing_is_named(stage: Stage, visit: Visit) -> None:
+    """A server without its broker makes a degraded page with the reason, and the run's phase beside it."""
+    stage.furnish()
+    run = Status(
+        dataset="ml-x",
+        licence="free",
+        pace="7 clicks/s",
+        phases=[
+            Phase(name="data", text="histories", state="done", seconds=1.0),
+            Phase(name="warm start", text="learns", state="now"),
+        ],
+    )
+
+    def lose() -> None:
+        stage.hall.health.broker_away = True
+        stage.hall.scene.run = run
+
+    stage.do(lose)
+    page = visit(stage.url)
+
+    said = state(page, "degraded")
+    assert "the broker does not answer" in said
+    assert "warm start" in said
+    assert "7 clicks/s" in page.inner_text("#facts")
+    stage.do(lambda: stage.hall.feed.tell("run", schema.encode(Status(dataset="ml-y", licence="", pace=""))))
+    page.locator("#facts", has_text="ml-y").wait_for()
+
+
+def test_everything_is_reached_by_keyboard(stage: Stage, visit: Visit) -> None:
+    """Skip link, search and a click of the first hit, without a mouse; the focus survives the new list."""
+    stage.furnish()
+    page = visit(stage.url)
+    state(page, "live")
+
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.focus("#q")
+    page.keyboard.type(TITLES["i6"])
+    page.locator("#found button").first.wait_for()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.locator("#click-note", has_text="your list changed").wait_for()
+
+    page.locator("#list button").nth(2).focus()
+    page.keyboard.press("Enter")
+    page.locator("#session li").nth(1).wait_for()
+    assert page.evaluate("document.activeElement.tagName") in ("BUTTON", "INPUT")
+
+
+@pytest.mark.parametrize("width", [360, 768, 1920])
+def test_no_width_scrolls_sideways(width: int, stage: Stage, visit: Visit) -> None:
+    """From a small phone to a wide screen everything fits."""
+    stage.furnish()
+    page = visit(stage.url, viewport={"width": width, "height": 800})
+    state(page, "live")
+    click(page, "i6")
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_serious_accessibility_violation(scheme: str, stage: Stage, visit: Visit) -> None:
+    """axe-core finds nothing serious or critical, in light and in dark."""
+    stage.furnish()
+    page = visit(stage.url, color_scheme=scheme)
+    state(page, "live")
+    click(page, "i6")
+
+    page.evaluate(AXE.read_text() + "; 0")
+    found = page.evaluate("axe.run()")
+    serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
+    assert serious == [], json.dumps(
+        [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in serious], indent=1
+    )
+
+
+def test_a_server_with_a_token_asks_for_it(tmp_path: Path, visit: Visit) -> None:
+    """The refused click shows a field for the token; with it the next one counts."""
+    stage = Stage(tmp_path / "models", token="sesame")
+    try:
+        stage.furnish()
+        page = visit(stage.url)
+        state(page, "live")
+        search(page, TITLES["i6"])
+        page.locator("#found button").first.click()
+        page.fill("#token", "sesame")
+        page.keyboard.press("Enter")
+        page.locator("#click-note", has_text="click again").wait_for()
+        click(page, "i6")
+    finally:
+        stage.close()
