@@ -141,6 +141,7 @@ class Role:
                 self._waits_told = True
             return False
         self._limits = self.parts.limits() or dict.fromkeys(self._queues, 0)
+        self.parts.training.metrics.behind(self._limits, self.parts.training.positions)
         return True
 
     def _poll(self) -> None:

@@ -6,8 +6,11 @@ Knows: its figures and their order. Does not know: how they came about.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import numpy as np
 
 from model.gate import Decision
 from model.learner import Cycle
@@ -59,3 +62,11 @@ class Cycled:
         if self.dropped:
             parts.append(f"{self.dropped:,} events never learned")
         return "; ".join([*parts, f"{self.seconds:.1f} s"])
+
+
+def latency_s(written_s: Sequence[float], now_s: float) -> dict[str, float]:
+    """How long ago the events were written that serve from now on, p50 and p95; times in Unix seconds."""
+    if not written_s:
+        return {}
+    waited_s = now_s - np.array(written_s)
+    return {f"p{share}": round(float(np.percentile(waited_s, share)), 3) for share in (50, 95)}

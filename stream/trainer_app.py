@@ -23,6 +23,8 @@ from stream.errors import SettingsInvalid, StreamError
 from stream.history import Rules
 from stream.judged import judged_through
 from stream.lessons import Lessons
+from stream.metrics.exposition import serve
+from stream.metrics.trainer import TrainerMetrics
 from stream.run_trainer import Parts, Role
 from stream.settings import Settings
 from stream.telling_cycles import Cycled
@@ -65,7 +67,9 @@ def build(
         lessons=Lessons(Rules.of(settings), topic_id, MemoryConfig(max_items=settings.scorer.memory_items)),
         announce=lambda told: announce(bootstrap, names, told),
         num_partitions=settings.kafka.partitions,
+        metrics=TrainerMetrics(trainer.data_dir),
     )
+    serve(training.metrics.registry, settings.metrics.host, settings.metrics.trainer_port)
     return Role(
         Parts(
             topic=names.events,

@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from model.errors import ModelError
 from model.finetune import TuneConfig
 from model.gate import MIN_EVENTS, Decision, Verdict
@@ -28,9 +26,10 @@ from model.version import Trained
 from stream import snapshot
 from stream.announcing import published, rolled_back
 from stream.intake import Record
-from stream.lessons import Click, Lessons
+from stream.lessons import Lessons
+from stream.metrics.trainer import TrainerMetrics
 from stream.records import Announcement
-from stream.telling_cycles import Cycled
+from stream.telling_cycles import Cycled, latency_s
 from stream.trainer import Trainer, through_of
 from stream.trainer_snapshot import packed, unpack
 
@@ -78,6 +77,7 @@ class Training:
     trainer: Trainer | None = None  # None: no version was published yet
     counts: Counts = field(default_factory=Counts)
     latency_s: dict[str, float] = field(default_factory=dict)  # of the newest publication
+    metrics: TrainerMetrics = field(default_factory=TrainerMetrics)
 
     @property
     def registry(self) -> Registry:
@@ -124,7 +124,9 @@ class Training:
             current = self.registry.current()
             if current is None:
                 return False
+            self.metrics.versions.wanted(current.epoch)
             if self.trainer is not None and current.version == self.trainer.base.name:
+                self.metrics.goes_on(current.version, current.epoch)
                 return True
             if self._half_published(current.version):
                 return True
@@ -193,6 +195,7 @@ class Training:
             dropped=trainer.num_dropped,
             seconds=time.monotonic() - began_s,
         )
+        self.metrics.cycle(verdict, told.events, told.seconds, failed=bool(faults))
         _replace(self.where.folder / REPORT, self.report() | {"newest": told.to_json()})
         return told
 
@@ -230,7 +233,9 @@ class Training:
         trainer.published(version)
         self.counts.published += 1
         assert trainer.previous is not None
-        self.latency_s = _latency_s(trainer.previous.clicks, time.time_ns() // 1_000_000)
+        written_s = [click.written_ms / 1000 for click in trainer.previous.clicks]
+        self.latency_s = latency_s(written_s, time.time())
+        self.metrics.published(time.time(), written_s)
         registry.prune(self.where.keep_versions)
         return str(decision.verdict), decision.reason, version.name
 
@@ -283,14 +288,6 @@ class Training:
             "trainer": packed(trainer),
         }
         snapshot.save(self.where.folder / SNAPSHOT, KIND, VERSION, state)
-
-
-def _latency_s(learned: Sequence[Click], now_ms: int) -> dict[str, float]:
-    """How long ago the events were written that serve from now on."""
-    if not learned:
-        return {}
-    waited_s = np.array([now_ms - click.written_ms for click in learned]) / 1000
-    return {f"p{share}": round(float(np.percentile(waited_s, share)), 3) for share in (50, 95)}
 
 
 def _replace(path: Path, told: Any) -> None:

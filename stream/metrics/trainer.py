@@ -5,7 +5,8 @@ Knows: names, labels, buckets. Does not know: how anything is trained, what a ga
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,8 @@ from stream.metrics.versions import VersionMetrics
 #: What the gate (model/gate.py) says of a candidate.
 DECISIONS: Final = ("wait", "keep", "publish", "reject")
 OUTCOMES: Final = ("done", "failed")
+#: What a cycle says when the watch after publishing took a version back.
+ROLL_BACK: Final = "roll back"
 
 
 class TrainerMetrics:
@@ -24,6 +27,7 @@ class TrainerMetrics:
 
     def __init__(self, data_dir: Path | None = None) -> None:
         """``data_dir``: whose file system is watched."""
+        self._base: tuple[str, int] | None = None
         self.registry = registry = new_registry(data_dir)
         self.versions = VersionMetrics(registry)
         cycles = Counter(
@@ -55,7 +59,9 @@ class TrainerMetrics:
             "hopstream_trained_events_total", "Events that training has read.", registry=registry
         )
         self._waiting = Gauge(
-            "hopstream_trainer_waiting_events", "Events taken in and not trained on yet.", registry=registry
+            "hopstream_trainer_waiting_events",
+            "Judged events that no cycle has taken yet.",
+            registry=registry,
         )
         self._through = Gauge(
             "hopstream_model_trained_through_timestamp_seconds",
@@ -69,32 +75,33 @@ class TrainerMetrics:
             ["topic", "partition"],
         )
 
-    def cycle(self, outcome: str, seconds: float, num_events: int) -> None:
-        """A cycle ended: "done" or "failed", after so long, over so many events."""
-        self._cycles[outcome].inc()
+    def cycle(self, verdict: str, num_events: int, seconds: float, *, failed: bool) -> None:
+        """A cycle over so many events ended: what the gate said, or "roll back", or "none" where nothing was
+        judged; ``failed``: what it learned is dropped."""
+        self._cycles["failed" if failed else "done"].inc()
         self._cycle_seconds.observe(seconds)
         self._trained.inc(num_events)
+        if verdict in self._decisions:
+            self._decisions[verdict].inc()
+        elif verdict == ROLL_BACK:
+            self._rollbacks.inc()
 
-    def decided(self, decision: str) -> None:
-        """The gate said "wait", "keep", "publish" or "reject"."""
-        self._decisions[decision].inc()
+    def goes_on(self, version: str, epoch: int) -> None:
+        """The version that is trained on serves in this epoch."""
+        if (version, epoch) != self._base:
+            self._base = version, epoch
+            self.versions.adopted(version, epoch, time.time())
 
-    def published(self, version: str, epoch: int, now_s: float, written_s: Iterable[float]) -> None:
+    def published(self, now_s: float, written_s: Sequence[float]) -> None:
         """A version came out at ``now_s`` (Unix seconds); ``written_s``: record timestamps of the events that
-        it is the first to know (Unix seconds; a sample will do)."""
-        self.versions.wanted(epoch)
-        self.versions.adopted(version, epoch, now_s)
-        newest_s = 0.0
+        it is the first to know (Unix seconds)."""
         for one_s in written_s:
             self._event_to_weights.observe(max(0.0, now_s - one_s))
-            newest_s = max(newest_s, one_s)
-        if newest_s:
-            self._through.set(newest_s)
+        if written_s:
+            self._through.set(max(written_s))
 
-    def rolled_back(self) -> None:
-        """A published version was worse and is withdrawn."""
-        self._rollbacks.inc()
-
-    def waiting(self, num_events: int) -> None:
-        """Events that were taken in and wait for a cycle."""
-        self._waiting.set(num_events)
+    def behind(self, judged: Mapping[int, int], learned: Mapping[int, int]) -> None:
+        """Offsets by partition: before which everything may be learned, and before which it is."""
+        waiting = {number: max(0, end - learned.get(number, 0)) for number, end in judged.items()}
+        self._waiting.set(sum(waiting.values()))
+        self.lag.set({("events", str(number)): float(num) for number, num in waiting.items()})

@@ -16,7 +16,7 @@ from stream.events import REASONS
 from stream.metrics.evaluator import EvaluatorMetrics
 from stream.metrics.replay import ReplayMetrics
 from stream.metrics.scorer import FALLBACKS, STAGES, ScorerMetrics
-from stream.metrics.trainer import DECISIONS, OUTCOMES, TrainerMetrics
+from stream.metrics.trainer import DECISIONS, ROLL_BACK, TrainerMetrics
 from stream.metrics.worker import TYPES, WorkerMetrics
 
 #: Gauges and counters that the compositions add, because only there the number is at hand; the documented
@@ -100,14 +100,12 @@ def evaluator(folder: Path) -> EvaluatorMetrics:
 
 def trainer(folder: Path) -> TrainerMetrics:
     metrics = TrainerMetrics(folder)
-    for outcome in OUTCOMES:
-        metrics.cycle(outcome, 12.0, 500)
-    for decision in DECISIONS:
-        metrics.decided(decision)
-    metrics.published("000002", 2, 1_700_000_100.0, [1_700_000_000.0, 1_700_000_050.0])
-    metrics.rolled_back()
-    metrics.waiting(800)
-    metrics.lag.set({("events", "0"): 4.0})
+    metrics.versions.wanted(2)
+    metrics.goes_on("000002", 2)
+    for verdict in (*DECISIONS, ROLL_BACK, "none"):
+        metrics.cycle(verdict, 500, 12.0, failed=verdict == "reject")
+    metrics.published(1_700_000_100.0, [1_700_000_000.0, 1_700_000_050.0])
+    metrics.behind({0: 12, 1: 9}, {0: 4})
     return metrics
 
 

@@ -38,6 +38,9 @@ def test_events_are_followed_into_weights(tmp_path: Path) -> None:
     assert value(found, "event_to_weights_seconds_sum") == 150
     assert value(found, "model_trained_through_timestamp_seconds") == 1_700_000_050
     assert value(found, "gate_decisions_total", decision="reject") == 1
+    assert value(found, "rollbacks_total") == 1
+    assert value(found, "finetune_runs_total", outcome="done") == 5
+    assert value(found, "trainer_waiting_events") == 17
 
 
 def test_a_replays_clock_is_told_with_its_speed() -> None:
