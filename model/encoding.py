@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from model.backbone import user_vector
 from model.cache import PrefixCache, Reached
 from model.catalogue import Catalogue
 from model.config import PADDING_ROW, ModelConfig
@@ -96,6 +97,7 @@ class Encoded:
 
     readings: list[Reading]
     vectors_BD: npt.NDArray[np.float32]  # 0 without a history
+    ungated_BD: npt.NDArray[np.float32]  # before the facet gate
     experts: list[list[list[float]]]  # (B, L, E): shares, means over each question's sequences
     kinds_BS: npt.NDArray[np.float32]  # how much global, local and theme sequences count; 0 or sums to 1
 
@@ -131,6 +133,7 @@ class Encoder:
         return Encoded(
             readings=readings,
             vectors_BD=vectors_BD.cpu().numpy(),
+            ungated_BD=user_vector(made.states_TMd).cpu().numpy(),
             experts=experts,
             kinds_BS=made.shares_TS.cpu().numpy(),
         )

@@ -15,7 +15,7 @@ object of its own and observes the remembered clicks again.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +93,15 @@ class ProvisionalRows:
             self._clicks[item] = deque(maxlen=self.config.clicks)
             self._admit(item)
             self._lines_PD[self._places[item]] = np.asarray(line_D, np.float32)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(M, d) of every vector."""
+        return self._mean_Md.shape
+
+    def clicks(self) -> Iterator[tuple[str, Sequence[Vectors]]]:
+        """Items, the stalest first, and the vectors of their newest clicks, oldest first."""
+        yield from self._clicks.items()
 
     def forget(self, item: str) -> None:
         """The version has a trained row for it now; unknown items are ignored."""

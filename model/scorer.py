@@ -46,6 +46,7 @@ class Ranked:
     vector: npt.NDArray[
         np.float32
     ]  # (D,): its product with a line of the index is the score; 0 if no history
+    ungated: npt.NDArray[np.float32]  # (D,): the vector before the facet gate
     experts: list[list[float]]  # per block, per expert: share of the newest position's streams
     positions: int  # computed for this list
     known: bool  # at least one item of the history is in the catalogue
@@ -120,6 +121,7 @@ class Scorer:
                 items=[items[line] for line in top.lines],
                 scores=top.scores,
                 vector=encoded.vectors_BD[b],
+                ungated=encoded.ungated_BD[b],
                 experts=encoded.experts[b],
                 positions=encoded.readings[b].positions,
                 known=known[b],

@@ -11,8 +11,9 @@ from model.version import Arrays
 
 
 def seed_of(registry: Registry, name: str) -> Arrays | None:
-    """Memory.to_arrays that ``name`` brings or, as an update brings none, its nearest ancestor that does; past
-    one that was removed the first version counts as an ancestor. None where nobody brings one.
+    """Memory.to_arrays that ``name`` brings or, as an update brings none, its nearest ancestor that does.
+
+    Past one that was removed the first version counts as an ancestor. None where nobody brings one.
 
     Raises VersionMissing, VersionDamaged, CatalogueMismatch.
     """

@@ -86,6 +86,7 @@ class Place:
     known: bool  # the model knew at least one item of the user
     lines: Sequence[int]  # of the version's index, as `items`
     others: Sequence[float] | npt.NDArray[np.floating] = ()  # scores of the lines that were asked about
+    ungated: npt.NDArray[np.float32] | None = None  # (D,): the vector before the facet gate
     barred: Sequence[int] | npt.NDArray[np.integer] = ()  # lines that this user must not be shown
 
 
@@ -108,6 +109,8 @@ class Ranker(Protocol):
     @property
     def epoch(self) -> int: ...
     @property
+    def parent(self) -> str | None: ...
+    @property
     def labels(self) -> Sequence[str]: ...
     @property
     def items(self) -> Sequence[str]: ...  # by line of the index
@@ -121,6 +124,7 @@ class Ranker(Protocol):
         others: Sequence[npt.NDArray[np.int64]] | None = None,
     ) -> Ranking: ...
     def forget(self, user: str) -> None: ...
+    def live_mean(self) -> npt.NDArray[np.float32]: ...  # (M, d): provisional.live_mean of its index
     def popularity(self) -> Counts: ...
     def memory(self, config: MemoryConfig) -> Memory | None: ...  # of what it was trained on; None: not known
 

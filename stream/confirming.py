@@ -22,7 +22,7 @@ from kafka.structs import OffsetAndMetadata
 
 from stream.errors import StreamError
 from stream.membership import Heart
-from stream.scoring import Outgoing
+from stream.outgoing import Outgoing
 from stream.topics import TopicNames
 
 log = logging.getLogger("hopstream.scorer")

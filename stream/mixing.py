@@ -12,13 +12,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from model.blend import OUTSIDE, Blend, Modelled, alone, blend
+from model.blend import OUTSIDE, Blend, Modelled, Rows, alone, blend
 from model.sums import WEIGHTS
 from stream.asking import Place, Ranker
 from stream.remembering import Remembered, Remembering
 
 #: Memory scores in one list: those of its own items, then the highest.
 KEPT_MEMORY: Final = 256
+#: Provisional rows in one list that neither stand in it nor have a memory score there: the highest cosines.
+KEPT_ROWS: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,7 @@ class Mixed:
     weight: float
     memory: dict[str, float]  # item → score, to 9 digits: 1e-7 of a logarithm
     memory_cut: int  # scores above 0 that were left out
-    rows: dict[str, float]  # items without a trained row among the above → cosine that stood for it
+    rows: dict[str, float]  # items without a trained row → cosine that stood for it; of the rest the highest
     remembered: list[str]  # the memory's own list, best first
 
 
@@ -41,7 +43,13 @@ class Mixer:
         self._ranker = ranker
         self._remembering = remembering
 
-    def blend(self, place: Place | None, remembered: Remembered, excluded: Collection[str]) -> Blend:
+    def blend(
+        self,
+        place: Place | None,
+        remembered: Remembered,
+        excluded: Collection[str],
+        rows: Rows | None = None,
+    ) -> Blend:
         """``place`` None, or one that knows none of the user's items: the memory alone.
 
         ``excluded``: what must not be shown; looked at for items outside the catalogue only.
@@ -57,7 +65,7 @@ class Mixer:
             np.asarray(place.barred, np.int64),
             self._ranker.temperature,
         )
-        return blend(modelled, remembered.recalled, closed)
+        return blend(modelled, remembered.recalled, closed, rows)
 
     def lists(self, blended: Blend) -> tuple[list[list[int]], list[str]]:
         """What each weight would show, as places in the names that come with it."""
@@ -73,7 +81,7 @@ class Mixer:
         loudest = _loudest(blended.memory_C, max(KEPT_MEMORY, n))
         kept = list(dict.fromkeys([*best[blended.memory_C[best] > 0].tolist(), *loudest.tolist()]))
         kept = kept[: max(KEPT_MEMORY, len(best))]
-        told = list(dict.fromkeys([*best.tolist(), *kept]))
+        told = list(dict.fromkeys([*best.tolist(), *kept, *_nearest_rows(blended, KEPT_ROWS)]))
         outside = np.array(told, np.int64)[blended.places_C[told] >= OUTSIDE]
         return Mixed(
             items=self.names(blended.places_C[best]),
@@ -98,6 +106,13 @@ class Mixer:
         items: Sequence[str] = () if self._ranker is None else self._ranker.items
         numbers: list[int] = np.asarray(places, np.int64).tolist()
         return [items[place] if place < OUTSIDE else ids[place - OUTSIDE] for place in numbers]
+
+
+def _nearest_rows(blended: Blend, n: int) -> list[int]:
+    """At most n candidates of the highest cosine that are there for their provisional row alone."""
+    quiet = np.flatnonzero((blended.places_C >= OUTSIDE) & (blended.memory_C == 0))
+    nearest: list[int] = quiet[np.argsort(-blended.cosines_C[quiet], kind="stable")][:n].tolist()
+    return nearest
 
 
 def _loudest(memory_C: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.int64]:

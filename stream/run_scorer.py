@@ -30,9 +30,10 @@ from stream.events import Rescore, encode
 from stream.header_log import AT_ONCE, HeaderLog
 from stream.hotswap import HotSwap
 from stream.membership import Heart, Moved, Moves
+from stream.outgoing import Outgoing
 from stream.recent import Kept, Recent
 from stream.scorer_checkpoint import Checkpoint, Learned
-from stream.scoring import Desk, Outgoing
+from stream.scoring import Desk
 from stream.takeover import Gaps, floors, latest_users
 from stream.tally import Tally, told
 from stream.topics import TopicNames
@@ -191,7 +192,10 @@ class Role:
     def _learned(self) -> Learned:
         parts = self.parts
         return Learned(
-            learner=parts.desk.learner, leading=parts.desk.leading, requests=parts.header_log.learned
+            learner=parts.desk.learner,
+            leading=parts.desk.leading,
+            stand_ins=parts.desk.stand_ins,
+            requests=parts.header_log.learned,
         )
 
     def _put_back(

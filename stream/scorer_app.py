@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from model.memory import MemoryConfig
+from model.provisional import ProvisionalConfig
 from stream import clients
 from stream.admin import cluster_id, ensure_topics, topic_ids
 from stream.batcher import Limits
@@ -23,6 +24,7 @@ from stream.run_scorer import BATCHES_PER_TURN, Parts, Role
 from stream.scorer_checkpoint import Checkpoint
 from stream.scoring import Desk
 from stream.settings import Settings
+from stream.standing_in import MAX_ROWS
 from stream.statedir import place_of
 from stream.takeover import Back, tail
 from stream.topics import TopicNames
@@ -71,11 +73,14 @@ def assemble(settings: Settings, bootstrap: str, ready_file: Path | None, swap: 
     ensure_topics(bootstrap, names, settings.kafka.partitions)
     checkpoint = _checkpoint(settings, bootstrap, names)
     learned = checkpoint.restore(
-        {*settings.events.negative, *settings.events.neutral}, MemoryConfig(max_items=scorer.memory_items)
+        {*settings.events.negative, *settings.events.neutral},
+        MemoryConfig(max_items=scorer.memory_items),
+        ProvisionalConfig(cosine=scorer.row_cosine, max_items=MAX_ROWS),
     )
     desk = Desk(
         learned.learner,
         leading=learned.leading,
+        stand_ins=learned.stand_ins,
         topic=names.requests,
         top_n=scorer.top_n,
         max_batch=scorer.max_batch,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +18,12 @@ import numpy as np
 from model.leader import Leaders
 from model.memory import Memory, MemoryConfig
 from model.popularity import Popularity
+from model.provisional import ProvisionalConfig
 from stream import snapshot
 from stream.leading import Leading
 from stream.learning import Learner
 from stream.snapshot import SnapshotDamaged
+from stream.standing_in import StandIns
 
 log = logging.getLogger("hopstream.scorer")
 
@@ -36,6 +38,7 @@ class Learned:
 
     learner: Learner
     leading: Leading
+    stand_ins: StandIns = field(default_factory=StandIns)
     requests: Mapping[int, int]  # partition → offset of `requests` below which all is learned
 
 
@@ -47,11 +50,14 @@ def packed(learned: Learned) -> dict[str, Any]:
         "leaders": learned.leading.leaders.to_dict(),
         "learner": _told(learned.learner.to_arrays()),
         "memory": _told(learned.learner.memory.to_arrays()),
+        "rows": _told(learned.stand_ins.to_arrays()),
         "popularity": _told(counts.to_arrays()) if isinstance(counts, Popularity) else None,
     }
 
 
-def unpacked(state: dict[str, Any], no_positive: Collection[str], config: MemoryConfig) -> Learned:
+def unpacked(
+    state: dict[str, Any], no_positive: Collection[str], config: MemoryConfig, rows: ProvisionalConfig | None
+) -> Learned:
     """Raises KeyError, ValueError, TypeError when the state is not one of ours, or of another shape."""
     counts = state["popularity"]
     learner = Learner(
@@ -61,7 +67,10 @@ def unpacked(state: dict[str, Any], no_positive: Collection[str], config: Memory
     )
     learner.restore(_arrays(state["learner"]))
     requests = {int(partition): int(offset) for partition, offset in state["requests"].items()}
-    return Learned(learner=learner, leading=Leading(Leaders.from_dict(state["leaders"])), requests=requests)
+    stand_ins = StandIns(rows)
+    stand_ins.restore(_arrays(state.get("rows", {})))  # a snapshot from before rows has none
+    leading = Leading(Leaders.from_dict(state["leaders"]))
+    return Learned(learner=learner, leading=leading, stand_ins=stand_ins, requests=requests)
 
 
 def kept_memory(directory: Path, config: MemoryConfig) -> Memory | None:
@@ -85,17 +94,19 @@ class Checkpoint:
         self._saved_s: float | None = None
         self._num_saved = 0
 
-    def restore(self, no_positive: Collection[str], config: MemoryConfig) -> Learned:
+    def restore(
+        self, no_positive: Collection[str], config: MemoryConfig, rows: ProvisionalConfig | None = None
+    ) -> Learned:
         """What was saved; where nothing was, or nothing that can be used, a fresh start."""
         try:
             state = snapshot.load(self._path, KIND, VERSION)
             if state is not None:
-                return unpacked(state, no_positive, config)
+                return unpacked(state, no_positive, config, rows)
         except (SnapshotDamaged, OSError, KeyError, ValueError, TypeError) as error:
             self.damaged += 1
             log.error("%s cannot be used, what was learned is read back from requests: %r", self._path, error)
         fresh = Learner(Popularity(), no_positive, Memory(config))
-        return Learned(learner=fresh, leading=Leading(), requests={})
+        return Learned(learner=fresh, leading=Leading(), stand_ins=StandIns(rows), requests={})
 
     def keep(self, learned: Learned, now_s: float) -> None:
         """Save when it is time and something was learned since; called between turns."""

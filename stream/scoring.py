@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from model.blend import NO_LINE
 from stream.asking import Asking, Place, Ranker, Ranking, Unreadable
@@ -24,22 +24,13 @@ from stream.learning import Learner
 from stream.lists import JUDGED_ITEMS, Made, excluded, make_judgement, make_list
 from stream.metrics.scorer import ScorerMetrics
 from stream.mixing import Mixed, Mixer
+from stream.outgoing import Outgoing
 from stream.records import Header, Took, encode_judgement, encode_list
 from stream.remembering import Remembered, Remembering
+from stream.standing_in import StandIns
 from stream.tally import Tally
 
 log = logging.getLogger("hopstream.scorer")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
-    """One record to send."""
-
-    topic: str  # without the prefix
-    partition: int | None
-    key: bytes | None
-    value: bytes
-    headers: dict[str, bytes] = field(default_factory=dict)
 
 
 #: A list's place in the order of one user's lists: (topic id, offset, epoch).
@@ -69,13 +60,15 @@ class Desk:
         filter_seen: bool,
         clock_ms: Callable[[], float],
         leading: Leading | None = None,
+        stand_ins: StandIns | None = None,
         metrics: ScorerMetrics | None = None,
     ) -> None:
         """``topic``: where requests come from, for dead letters; ``clock_ms``: the wall clock; ``leading``,
-        ``metrics`` None: fresh ones."""
+        ``stand_ins``, ``metrics`` None: fresh ones."""
         self.ranker: Ranker | None = None
         self.learner = learner
         self.leading = Leading() if leading is None else leading
+        self.stand_ins = StandIns() if stand_ins is None else stand_ins
         self.metrics = ScorerMetrics() if metrics is None else metrics
         self.tally = Tally()
         self.floors: dict[str, Floor] = {}  # newest lists another scorer made before we took over
@@ -98,6 +91,7 @@ class Desk:
             self._remembering = Remembering(self.learner.memory)
         self._remembering.adopt(ranker.lines)
         self._mixer = Mixer(ranker, self._remembering)
+        self.stand_ins.adopt(ranker)
 
     def learn(self, header: Header) -> bool:
         """Learn from a request that somebody else answers or has answered; whether it was new."""
@@ -161,6 +155,7 @@ class Desk:
         for position, asking in enumerate(part):
             if judging[position] and asking.header.item is not None:
                 self.leading.judge(asking.user, asking.header.item)
+                self.stand_ins.clicked(asking.user, asking.header.item)
             question = questions.get(position)
             if question is None or id(asking) in unreadable:
                 continue
@@ -274,9 +269,16 @@ class Desk:
         header = question.asking.header
         if header.forgotten:
             self.leading.forget(header.user)
+            self.stand_ins.forget(header.user)
             return None
         num_items = max(self._top_n, JUDGED_ITEMS)
-        blended = self._mixer.blend(place, question.remembered, question.outside)
+        rows = None if place is None else self.stand_ins.rows(place, self.learner.memory)
+        outside = question.outside
+        if rows is not None and not outside:
+            outside = excluded(header, question.asking.history, self._filter_seen)
+        blended = self._mixer.blend(place, question.remembered, outside, rows)
+        if place is not None:
+            self.stand_ins.seen(header.user, place)
         if place is None or not place.known:
             return self._mixer.mixed(blended, num_items, 0)
         num_events = header.lengths[0]

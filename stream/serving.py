@@ -18,6 +18,7 @@ from model.errors import ModelError
 from model.kinds import Kinds
 from model.memory import Memory, MemoryConfig
 from model.popularity import Popularity
+from model.provisional import live_mean
 from model.scorer import Scorer
 from model.version import Arrays, Version
 from stream.asking import Asking, Place, Ranking
@@ -44,6 +45,7 @@ class Serving:
         """``memory``: reads what the version brings (seed.seed_of). Raises CatalogueMismatch."""
         self.version = version.name
         self.epoch = epoch
+        self.parent: str | None = version.manifest["parent"]
         self.labels: Sequence[str] = version.themes.labels
         self.items: Sequence[str] = version.catalogue.items
         self.temperature = version.config.temperature
@@ -82,6 +84,7 @@ class Serving:
                 vector=answer.vector,
                 experts=answer.experts,
                 known=answer.known,
+                ungated=answer.ungated,
                 lines=answer.lines,
                 others=answer.others,
                 barred=answer.barred,
@@ -99,6 +102,10 @@ class Serving:
     def forget(self, user: str) -> None:
         """Remember nothing of one user."""
         self._scorer.forget(user)
+
+    def live_mean(self) -> npt.NDArray[np.float32]:
+        """(M, d): where the lines of this version point on the whole."""
+        return live_mean(np.asarray(self._published.index), self._published.config.streams)
 
     def popularity(self) -> Counts:
         """The version's counts, to count on from; made anew."""

@@ -99,6 +99,9 @@ class ScorerSettings(_Section):
     memory_items: int = Field(
         100_000, ge=1000, description="items that the fast memory keeps neighbours of, 2 KB each"
     )
+    row_cosine: float = Field(
+        0.85, gt=0, le=1, description="how far a new item's row may turn to the average item; 1: not at all"
+    )
 
 
 class ServerSettings(_Section):

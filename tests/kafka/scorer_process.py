@@ -36,6 +36,7 @@ class Named:
     epoch: int
     labels: Sequence[str] = ()
     temperature: float = 0.05
+    parent: str | None = None
 
     @property
     def items(self) -> Sequence[str]:
@@ -72,6 +73,9 @@ class Named:
 
     def forget(self, user: str) -> None:
         """There is nothing to forget."""
+
+    def live_mean(self) -> npt.NDArray[np.float32]:
+        return np.zeros((1, 4), np.float32)
 
     def memory(self, config: MemoryConfig) -> None:
         """It brings none."""

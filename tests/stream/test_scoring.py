@@ -16,6 +16,7 @@ from stream.asking import Asking, Place, Ranking, Unreadable
 from stream.events import Interaction
 from stream.history import Rules, User
 from stream.learning import Learner
+from stream.outgoing import Outgoing
 from stream.records import (
     Header,
     Judgement,
@@ -26,7 +27,7 @@ from stream.records import (
     decode_request,
 )
 from stream.requests import Cause, build
-from stream.scoring import Desk, Outgoing
+from stream.scoring import Desk
 from stream.themes import Router
 
 CATALOGUE = [f"i{number}" for number in range(100)]
@@ -38,6 +39,7 @@ class FixedRanker:
     labels = ("Drama",)
     items = CATALOGUE
     temperature = 0.05
+    parent: str | None = None
 
     def __init__(self, version: str = "000001", epoch: int = 1) -> None:
         self.version = version
@@ -73,6 +75,9 @@ class FixedRanker:
 
     def forget(self, user: str) -> None:
         self.forgotten.append(user)
+
+    def live_mean(self) -> npt.NDArray[np.float32]:
+        return np.zeros((1, 4), np.float32)
 
     def memory(self, config: MemoryConfig) -> None:
         """It brings none."""

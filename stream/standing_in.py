@@ -1,0 +1,121 @@
+"""Provisional rows beside the version that serves: new items stand in lists before any weights know them.
+
+Knows: whose vector a click moves a row by, what happens to rows when versions change.
+Does not know: how a row is made (model/provisional.py), the sum, Kafka, torch.
+
+A positive click on an item outside the version's catalogue moves the item's row by the ungated vector of the
+last list that its user was made before the click. Where a user had none from this version, nothing moves.
+"""
+
+# X = provisional rows, D = vector width
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from model.blend import NO_LINE, Rows
+from model.memory import Memory
+from model.names import inside, pack_record, under, unpack_record
+from model.provisional import ProvisionalConfig, ProvisionalRows
+from stream.asking import Place, Ranker
+
+#: Users whose newest vector is kept, 0.6 KB each at width 128.
+MAX_USERS: Final = 20_000
+#: Items with a row, 16 KB each at most at width 128; beyond it the stalest goes.
+MAX_ROWS: Final = 1024
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+class StandIns:
+    """Rows of one version at a time."""
+
+    def __init__(self, config: ProvisionalConfig | None = None, max_users: int = MAX_USERS) -> None:
+        """``config`` None: the defaults, at most MAX_ROWS items."""
+        self._config = config or ProvisionalConfig(max_items=MAX_ROWS)
+        self._max_users = max_users
+        self._ranker: Ranker | None = None
+        self._rows: ProvisionalRows | None = None
+        self._vectors: OrderedDict[str, npt.NDArray[np.float32]] = OrderedDict()  # user → ungated
+        self._kept: tuple[str, Arrays] | None = None  # of a snapshot: (version, rows), until one serves
+
+    def __len__(self) -> int:
+        return 0 if self._rows is None else len(self._rows)
+
+    def adopt(self, ranker: Ranker) -> None:
+        """Another version serves. Its rows start from the clicks of the one before if one was trained on from
+        the other, for then their vectors mean nearly the same (our construction), else from nothing; what it
+        has a trained row for needs none."""
+        before, made = self._before(ranker), ProvisionalRows(ranker.live_mean(), self._config)
+        if before is None or before.shape != made.shape:
+            self._vectors.clear()
+        else:
+            for item, vectors in before.clicks():
+                if ranker.lines([item])[0] == NO_LINE:
+                    for vector_Md in vectors:
+                        made.observe(item, vector_Md)
+        self._ranker, self._rows = ranker, made
+
+    def _before(self, ranker: Ranker) -> ProvisionalRows | None:
+        """Rows of the version before, where it is the same or one was trained on from the other."""
+        if self._kept is not None:
+            (version, arrays), self._kept = self._kept, None
+            related = version in {ranker.version, ranker.parent}
+            return ProvisionalRows.from_arrays(arrays, self._config) if related else None
+        if self._ranker is None:
+            return None
+        version, parent = self._ranker.version, self._ranker.parent
+        return self._rows if version in {ranker.version, ranker.parent} or parent == ranker.version else None
+
+    def clicked(self, user: str, item: str) -> None:
+        """A new positive event, before the list that knows it is made."""
+        vector_D = self._vectors.get(user)
+        if vector_D is None or self._ranker is None or self._rows is None:
+            return
+        if self._ranker.lines([item])[0] == NO_LINE:
+            self._rows.observe(item, vector_D)
+
+    def seen(self, user: str, place: Place) -> None:
+        """A list was made from this place."""
+        if place.ungated is None:
+            return
+        self._vectors[user] = place.ungated.copy()  # else a whole batch stays in memory
+        self._vectors.move_to_end(user)
+        if len(self._vectors) > self._max_users:
+            self._vectors.popitem(last=False)
+
+    def forget(self, user: str) -> None:
+        """Keep no vector of this user; rows are means and name nobody."""
+        self._vectors.pop(user, None)
+
+    def rows(self, place: Place, memory: Memory) -> Rows | None:
+        """Cosines of all rows with the vector as lists carry it, 16 bits; those the memory has no code for
+        are left out. None without any."""
+        if self._rows is None or not len(self._rows) or place.vector is None:
+            return None
+        vector_D = np.asarray(place.vector, np.float16).astype(np.float32)
+        codes = [memory.items.get(item) for item in self._rows.items]
+        known_X = np.array([code is not None for code in codes])
+        codes_X = np.array([code for code in codes if code is not None], np.int64)
+        order = np.argsort(codes_X)
+        cosines_X = (self._rows.lines[known_X] @ vector_D).astype(np.float64)
+        return Rows(codes_X[order], cosines_X[order])
+
+    def to_arrays(self) -> Arrays:
+        """For a snapshot: the rows of the version that serves, without users' vectors; empty without one."""
+        if self._kept is not None:
+            return {"version": pack_record(self._kept[0]), **under("rows", self._kept[1])}
+        if self._rows is None or self._ranker is None:
+            return {}
+        return {"version": pack_record(self._ranker.version), **under("rows", self._rows.to_arrays())}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Go on from a snapshot once a version serves. Raises KeyError, ValueError."""
+        if arrays:
+            rows = inside("rows", arrays)
+            ProvisionalRows.from_arrays(rows, self._config)  # raises where they are none
+            self._kept = (str(unpack_record(arrays["version"])), rows)
