@@ -74,6 +74,8 @@ def replay(
     from ops.replay import replay as send
     from ops.replay import send_items
     from stream.admin import ensure_topics
+    from stream.metrics.exposition import serve
+    from stream.metrics.replay import ReplayMetrics
     from stream.topics import TopicNames
 
     _check(name, simulated, speed, rate, as_fast, clock)
@@ -82,6 +84,13 @@ def replay(
     settings = options.settings_from(config, bootstrap)
     address = resolve_bootstrap(settings)
     names = TopicNames(settings.kafka.prefix)
+    metrics = ReplayMetrics()
+    serve(metrics.registry, settings.metrics.host, settings.metrics.replay_port)
+
+    def show(at: Progress) -> None:
+        metrics.progress(at.acknowledged, at.total, at.seconds, at.event_ms / 1000, at.waiting)
+        line.show(_told(at))
+
     with StopRequest() as stop, RateLine() as line:
         dataset = _dataset(name, simulated, seed, settings, clock, download, line.show)
         ensure_topics(address, names, settings.kafka.partitions)
@@ -92,7 +101,7 @@ def replay(
             events,
             address,
             names,
-            progress=lambda at: line.show(_told(at)),
+            progress=show,
             stop=lambda: stop.asked,
         )
     typer.echo(

@@ -124,7 +124,8 @@ def serve(registry: CollectorRegistry, host: str, port: int) -> Served | None:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        log.warning("port %d is taken, metrics take a free one", port)
         server, thread = start_http_server(0, addr=host, registry=registry)
-    log.info("metrics at http://%s:%d/metrics", host, server.server_port)
+        log.warning("port %d is taken: metrics at http://%s:%d/metrics", port, host, server.server_port)
+    else:
+        log.info("metrics at http://%s:%d/metrics", host, port)
     return Served(server.server_port, server, thread)
