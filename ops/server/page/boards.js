@@ -169,7 +169,7 @@ export class Boards {
   setVersions(told) {
     byId("versions").replaceChildren(...told.versions.map((one) => {
       const what = one.serves ? "serves" : one.withdrawn ? "withdrawn" : "served before";
-      const gate = one.gate ? `gate: ${one.gate.verdict ?? one.gate.decision ?? JSON.stringify(one.gate).slice(0, 160)}` : "published without a gate";
+      const gate = one.gate ? `gate: ${one.gate.verdict}, ${one.gate.reason}` : "published without a gate";
       return make("li", { data: { serves: String(one.serves) } },
         make("strong", {}, `${one.version} ${what}`),
         ` · ${one.published_ms ? clock(one.published_ms) : "time unknown"} · ${count(one.events)} events learned`,

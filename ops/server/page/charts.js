@@ -45,7 +45,7 @@ export class Chart {
           label,
           stroke: this.band?.includes(number + 1) ? "transparent" : lineColour(number),
           dash: DASHES[number % DASHES.length],
-          width: 2, spanGaps: true, points: { show: false },
+          width: 2, spanGaps: true, points: { show: (plot) => plot.data[0].length < 3 },
           value: (_, value) => tell(value),
         }))],
       },
