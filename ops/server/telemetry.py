@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import Counter, Gauge, Histogram, generate_latest
 
 from ops.server.rules import RULES, Chosen
+from stream.metrics.exposition import SECONDS, new_registry
 
-#: Seconds; from half a millisecond, which a list from memory takes, to the time limit.
-BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 #: Requests for paths that are none of ours.
 NO_ROUTE = "none"
 
@@ -23,8 +21,7 @@ class Telemetry:
     """The metrics of one server."""
 
     def __init__(self) -> None:
-        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = CollectorRegistry()
+        self.registry = new_registry()
         self._requests = Counter(
             "hopstream_http_requests_total",
             "Requests answered, by route template, method and status.",
@@ -35,7 +32,7 @@ class Telemetry:
             "hopstream_http_request_seconds",
             "Time from a request's head to the end of its answer.",
             ["route"],
-            buckets=BUCKETS,
+            buckets=SECONDS,
             registry=self.registry,
         )
         self._hits = Counter(
