@@ -34,6 +34,8 @@ class Adopting:
             self._desk.adopt(adopted)
             self._recent.ask_again()
             log.info("version %s (epoch %d) serves", adopted.version, adopted.epoch)
+        if self._desk.contenders is not None:
+            self._desk.contenders.poll()
 
     def first(self, stopping: Callable[[], bool]) -> None:
         """Before the first request: a desk that has learned nothing starts from what the version brings that

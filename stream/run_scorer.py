@@ -233,15 +233,18 @@ class Role:
             if self._gaps.missing(record.partition, record.offset):
                 self._ask_again(record.partition)
             ends[record.partition] = record.offset + 1
+            raw = record.value or b""
             try:
-                asking.append(Asking(record.value or b"", record.partition, record.offset, record.timestamp))
+                asking.append(Asking(raw, record.partition, record.offset, record.timestamp))
             except Unreadable as error:
-                out.append(
-                    parts.desk.refuse(record.value or b"", record.partition, record.offset, record.key, error)
-                )
-        out += parts.desk.answer(asking)
+                out.append(parts.desk.refuse(raw, record.partition, record.offset, record.key, error))
+        out += parts.desk.lists(asking)
         answered_s = time.monotonic()
         self._confirming.send(out)
+        listed_s = time.monotonic()
+        judged = parts.desk.judged()  # after the lists: contenders keep no reader waiting
+        answered_s += time.monotonic() - listed_s
+        self._confirming.send(judged)
         self._confirming.commit(ends)
         parts.header_log.answered(ends)
         parts.desk.tally.turns += 1

@@ -15,6 +15,7 @@ from model.provisional import ProvisionalConfig
 from stream import clients
 from stream.admin import cluster_id, ensure_topics, topic_ids
 from stream.batcher import Limits
+from stream.contending import CACHE_BYTES, Contenders
 from stream.header_log import HeaderLog
 from stream.hotswap import HotSwap
 from stream.metrics.exposition import serve
@@ -36,7 +37,7 @@ FETCH_MAX_WAIT_MS = 20
 
 def build(settings: Settings, bootstrap: str, ready_file: Path | None) -> Role:
     """The role, connected. Raises BrokerUnreachable, TopicMismatch."""
-    return assemble(settings, bootstrap, ready_file, following(settings))
+    return assemble(settings, bootstrap, ready_file, following(settings), contending(settings))
 
 
 def following(settings: Settings) -> HotSwap:
@@ -63,7 +64,35 @@ def following(settings: Settings) -> HotSwap:
     return HotSwap(registry.current, load, executor, scorer.max_batch)
 
 
-def assemble(settings: Settings, bootstrap: str, ready_file: Path | None, swap: HotSwap) -> Role:
+def contending(settings: Settings) -> Contenders:
+    """Other versions of the configured directory, judged beside the one that serves."""
+    from model.registry import Registry
+    from stream.serving import Serving
+
+    registry = Registry(settings.models.dir)
+    scorer = settings.scorer
+
+    def load(version: str) -> Serving:
+        return Serving(
+            registry.load(version),
+            0,
+            device=scorer.device,
+            cache_bytes=CACHE_BYTES,
+            threads=scorer.threads,
+            filter_seen=scorer.filter_seen,
+        )
+
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="contend")
+    return Contenders(load, executor, scorer.max_batch)
+
+
+def assemble(
+    settings: Settings,
+    bootstrap: str,
+    ready_file: Path | None,
+    swap: HotSwap,
+    contenders: Contenders | None = None,
+) -> Role:
     """The role around a way to get versions; topics that do not exist yet are made.
 
     Raises BrokerUnreachable, TopicMismatch.
@@ -81,6 +110,7 @@ def assemble(settings: Settings, bootstrap: str, ready_file: Path | None, swap: 
         learned.learner,
         leading=learned.leading,
         stand_ins=learned.stand_ins,
+        contenders=contenders,
         topic=names.requests,
         top_n=scorer.top_n,
         max_batch=scorer.max_batch,

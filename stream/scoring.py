@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from model.blend import NO_LINE
 from stream.asking import Asking, Place, Ranker, Ranking, Unreadable
 from stream.batcher import batches
+from stream.contending import Contenders, judgements
 from stream.leading import Leading
 from stream.learning import Learner
 from stream.lists import JUDGED_ITEMS, Made, excluded, make_judgement, make_list
 from stream.metrics.scorer import ScorerMetrics
 from stream.mixing import Mixed, Mixer
-from stream.outgoing import Outgoing
-from stream.records import Header, Took, encode_judgement, encode_list
+from stream.outgoing import Outgoing, dead_letter
+from stream.records import Header, Judgement, Took, encode_list
 from stream.remembering import Remembered, Remembering
 from stream.standing_in import StandIns
 from stream.tally import Tally
@@ -61,13 +62,16 @@ class Desk:
         clock_ms: Callable[[], float],
         leading: Leading | None = None,
         stand_ins: StandIns | None = None,
+        contenders: Contenders | None = None,
         metrics: ScorerMetrics | None = None,
     ) -> None:
         """``topic``: where requests come from, for dead letters; ``clock_ms``: the wall clock; ``leading``,
-        ``stand_ins``, ``metrics`` None: fresh ones."""
+        ``stand_ins``, ``metrics`` None: fresh ones; ``contenders`` None: no other version is judged."""
         self.ranker: Ranker | None = None
         self.learner = learner
         self.leading = Leading() if leading is None else leading
+        self.contenders = contenders
+        self._judged: list[tuple[Asking, Judgement]] = []  # of lists that were made since `judged`
         self.stand_ins = StandIns() if stand_ins is None else stand_ins
         self.metrics = ScorerMetrics() if metrics is None else metrics
         self.tally = Tally()
@@ -86,12 +90,13 @@ class Desk:
         self.metrics.experts.reset()
         self.metrics.versions.adopted(ranker.version, ranker.epoch, self._clock_ms() / 1000)
         if not self.learner.num_learned:
-            memory = ranker.memory(self.learner.memory.config)
-            self.learner.start_from(ranker.popularity(), memory)
+            self.learner.start_from(ranker.popularity(), ranker.memory(self.learner.memory.config))
             self._remembering = Remembering(self.learner.memory)
         self._remembering.adopt(ranker.lines)
         self._mixer = Mixer(ranker, self._remembering)
         self.stand_ins.adopt(ranker)
+        if self.contenders is not None:
+            self.contenders.adopt(ranker.version)
 
     def learn(self, header: Header) -> bool:
         """Learn from a request that somebody else answers or has answered; whether it was new."""
@@ -101,7 +106,16 @@ class Desk:
         return new
 
     def answer(self, waiting: Sequence[Asking]) -> list[Outgoing]:
-        """Everything to send for these requests, given in arrival order; a user's lists come in that order.
+        """Everything to send for these requests: lists, then judgements."""
+        return [*self.lists(waiting), *self.judged()]
+
+    def judged(self) -> list[Outgoing]:
+        """Judgements of the lists that were made since the last call, contenders' lines among them."""
+        judged, self._judged = self._judged, []
+        return judgements(judged, self.contenders)
+
+    def lists(self, waiting: Sequence[Asking]) -> list[Outgoing]:
+        """Lists and dead letters for these requests, given in arrival order, a user's lists in that order.
 
         A request whose sequences cannot be read becomes a dead letter and does not touch its batch.
         """
@@ -120,14 +134,7 @@ class Desk:
         log.warning("request %d/%d refused: %s", partition, offset, why)
         self.tally.malformed += 1
         self.metrics.dead_letters.inc()
-        headers = {
-            "reason": b"bad_request",
-            "detail": str(why).encode(errors="replace")[:1024],
-            "topic": self._topic.encode(),
-            "partition": str(partition).encode(),
-            "offset": str(offset).encode(),
-        }
-        return Outgoing(topic="dead-letters", partition=None, key=key, value=raw, headers=headers)
+        return dead_letter(raw, key, self._topic, partition, offset, str(why))
 
     def _refuse(self, asking: Asking, why: Unreadable) -> Outgoing:
         return self.refuse(asking.raw, asking.partition, asking.offset, asking.user.encode(), why)
@@ -142,6 +149,8 @@ class Desk:
             judging.append(self.learn(asking.header))
             if asking.header.forgotten and self.ranker is not None:
                 self.ranker.forget(asking.user)
+                if self.contenders is not None:
+                    self.contenders.forget(asking.user)
             if position in answered:
                 try:
                     questions[position] = self._question(asking)
@@ -224,12 +233,8 @@ class Desk:
                 return {}, empty, refused
             asked = readable
             ranking = self._ranked(self.ranker, asked)
-        self.tally.batches += 1
-        self.tally.positions += ranking.positions
-        self.tally.tokens += ranking.tokens
-        self.tally.encode_ms += ranking.encode_ms
-        self.tally.rank_ms += ranking.rank_ms
         took = ranking.encode_ms, ranking.rank_ms
+        self.tally.ranked(*took, ranking.positions, ranking.tokens)
         self.metrics.encoded(len(asked), *took, ranking.positions, ranking.tokens)
         self.metrics.experts.listed([place.experts for place in ranking.places])
         places = {id(one.asking): place for one, place in zip(asked, ranking.places, strict=True)}
@@ -260,8 +265,7 @@ class Desk:
         if header.sampled and not header.forgotten:
             self.tally.judgements += 1
             self.metrics.judgements.inc()
-            value = encode_judgement(make_judgement(header, place, mixed, popular, made))
-            out.append(Outgoing(topic="judgements", partition=asking.partition, key=key, value=value))
+            self._judged.append((asking, make_judgement(header, place, mixed, popular, made)))
         return out
 
     def _mixed(self, question: _Question, place: Place | None) -> Mixed | None:

@@ -28,6 +28,14 @@ class Tally:
     encode_ms: float = 0.0  # sum over batches
     rank_ms: float = 0.0  # sum over batches
 
+    def ranked(self, encode_ms: float, rank_ms: float, positions: int, tokens: int) -> None:
+        """One batch by the model; ``positions`` were computed, ``tokens`` would be without a cache."""
+        self.batches += 1
+        self.encode_ms += encode_ms
+        self.rank_ms += rank_ms
+        self.positions += positions
+        self.tokens += tokens
+
 
 def told(tally: Tally, passed_s: float, lost_requests: int, leading: str) -> str:
     """One line of the log for ``passed_s`` seconds; ``lost_requests`` since the start; ``leading``: the
