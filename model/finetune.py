@@ -87,11 +87,17 @@ class LiveNegatives(Sampler):
 
 
 def optimisers_of(model: Backbone, config: TuneConfig) -> list[torch.optim.Optimizer]:
-    """Fresh ones, together over every parameter; betas of the warm start, no weight decay."""
+    """Fresh ones over all parameters but the facet gate's; betas of the warm start, no weight decay.
+
+    The gate gets no gradient from here on: trained along with a network it overfits (docs/LOG.md).
+    """
     shared: dict[str, Any] = {"lr": config.lr, "betas": (0.9, 0.98)}
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not name.startswith("facets_"))
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if config.item_rows == "dense":
-        return [torch.optim.AdamW(model.parameters(), weight_decay=0.0, fused=True, **shared)]
-    others = [parameter for parameter in model.parameters() if parameter is not model.items]
+        return [torch.optim.AdamW(learning, weight_decay=0.0, fused=True, **shared)]
+    others = [parameter for parameter in learning if parameter is not model.items]
     return [
         torch.optim.AdamW(others, weight_decay=0.0, fused=True, **shared),
         torch.optim.SparseAdam([model.items], **shared),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,15 @@ import torch
 from model.backbone import Backbone
 from model.config import FIRST_ITEM_ROW, ModelConfig, TrainConfig
 from model.families import build
-from model.finetune import Lesson, LiveNegatives, TuneConfig, batches, distillation
+from model.finetune import (
+    Lesson,
+    LiveNegatives,
+    TuneConfig,
+    batches,
+    distillation,
+    one_pass,
+    optimisers_of,
+)
 
 SHAPE = ModelConfig(dim=8, streams=2, heads=2, blocks=1, experts=1, max_events=16)
 
@@ -43,6 +53,26 @@ def test_negatives_are_live_items_only() -> None:
     assert len(drawn) == 3
     assert {row for rows in drawn for row in rows} == set(live.tolist())
     assert sorted(everything.tolist()) == live.tolist()
+
+
+@pytest.mark.parametrize("item_rows", ["dense", "touched"])
+def test_the_facet_gate_stays_as_it_was_trained(item_rows: str) -> None:
+    """A pass over the stream moves the network and not one bit of its gate."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build(replace(SHAPE, facet_gate=True), FIRST_ITEM_ROW + 12)
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        config = TuneConfig(item_rows=item_rows)
+        rows = np.arange(FIRST_ITEM_ROW, FIRST_ITEM_ROW + 8)
+        lesson = Lesson(rows, rows * 1000, rows + 1, rows * 1000, old=False)
+        train, random = TrainConfig(negatives=4), np.random.default_rng(0)
+        negatives = LiveNegatives(train, rows, torch.Generator().manual_seed(0))
+        one_pass(model, optimisers_of(model, config), [lesson], config, train, negatives, random)
+    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+
+    assert "items" in moved
+    assert not {name for name in moved if name.startswith("facets_")}
+    assert {name for name in before if name.startswith("facets_")}
 
 
 def test_a_teacher_pulls_only_where_the_network_differs() -> None:
