@@ -15,6 +15,9 @@ from stream.moment import Moment
 from stream.settings import Settings
 from stream.topics import TopicNames
 
+#: A click beside the replay may fall between the two reads; then both are read again.
+TRIES = 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
@@ -48,7 +51,15 @@ def expected_values(bootstrap: str, names: TopicNames, rules: Rules) -> dict[byt
 
 
 def balance(bootstrap: str, settings: Settings) -> Ledger:
-    """Read both topics to their present ends. Raises BrokerUnreachable."""
+    """Read both topics to their present ends, again while they differ. Raises BrokerUnreachable."""
+    for _ in range(TRIES - 1):
+        ledger = _balance(bootstrap, settings)
+        if ledger.balanced:
+            return ledger
+    return _balance(bootstrap, settings)
+
+
+def _balance(bootstrap: str, settings: Settings) -> Ledger:
     names = TopicNames(settings.kafka.prefix)
     rules = Rules.of(settings)
     stored = stored_values(bootstrap, names)

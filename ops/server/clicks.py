@@ -1,6 +1,7 @@
 """When clicks were produced: the events topic from now on, read for its times alone.
 
-Knows: kafka-python, the header that marks loaded histories. Does not know: what is in an event, who asks.
+Knows: kafka-python, the header that marks loaded histories, that not every event is a click.
+Does not know: what is in a click, who asks.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
+import msgspec
 from kafka import TopicPartition
 from kafka.errors import KafkaError
 
@@ -24,6 +26,23 @@ RETRY_S = 1.0
 
 #: (partition, offset, Unix ms of production) of each click.
 Clicks = list[tuple[int, int, float]]
+
+
+class _Kind(msgspec.Struct):
+    """What an event is; the rest is not looked at."""
+
+    event: str = ""
+
+
+_kinds = msgspec.json.Decoder(_Kind)
+
+
+def is_click(value: bytes | None) -> bool:
+    """Whether this event asks for a list as a user's click does: not an erasure, not a request to rescore."""
+    try:
+        return value is not None and _kinds.decode(value).event == "interaction"
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
 
 
 class ClickTimes:
@@ -69,6 +88,7 @@ class ClickTimes:
                     for records in reader.poll(timeout_ms=POLL_MS).values()
                     for record in records
                     if not any(name == BACKFILL for name, _ in record.headers or ())
+                    and is_click(record.value)
                 ]
                 if clicks:
                     loop.call_soon_threadsafe(self._take, clicks)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ops.server.clicks import is_click
 from ops.server.pulse import BOUNDS_MS, MAX_TICKS, MAX_WAITING, Pulse
+from stream.events import Forget, Interaction, Rescore, encode
 from stream.records import RecommendationList, Scored, StateRef, ThemeWeight, encode_list
 
 
@@ -79,3 +81,13 @@ def test_nothing_grows_for_ever() -> None:
     for second in range(MAX_TICKS):
         pulse.tick(float(second))
     assert len(pulse.ticks) == MAX_TICKS
+
+
+def test_only_clicks_are_timed() -> None:
+    """What erases, what asks for a fresh list and what is no event are none."""
+    click = Interaction(ts=1, user="u", item="i", type="click")
+
+    assert is_click(encode(click))
+    assert [
+        is_click(value) for value in (encode(Forget(user="u")), encode(Rescore(user="u")), b"{", None)
+    ] == [False] * 4
