@@ -45,6 +45,17 @@ FIGURES = {
 
 def worker(folder: Path) -> WorkerMetrics:
     metrics = WorkerMetrics(folder)
+    metrics.lagging("events", {0: 3, 1: 0})
+    metrics.versions.wanted(2)
+    metrics.versions.adopted("000001", 1, 1_700_000_000.0)
+    for name in WATCHED["worker"]:
+        metrics.watch(name, "A number that is at hand in the composition.", lambda: 1.0)
+    work(metrics)
+    return metrics
+
+
+def work(metrics: WorkerMetrics) -> None:
+    """Records of every kind, and sessions of some themes."""
     for outcome in (*TYPES, "late", "duplicate", "too_late", "again", "past", "forgotten", "rescored"):
         metrics.seen(outcome)
     for reason in REASONS:
@@ -52,18 +63,23 @@ def worker(folder: Path) -> WorkerMetrics:
     for theme in (NO_THEME, 0, 3):
         metrics.closed(5, theme, full=theme == 0, switched=theme == 3)
     metrics.event_to_request.observe(0.003)
-    metrics.lagging("events", {0: 3, 1: 0})
-    metrics.versions.wanted(2)
-    metrics.versions.adopted("000001", 1, 1_700_000_000.0)
-    for name in WATCHED["worker"]:
-        metrics.watch(name, "A number that is at hand in the composition.", lambda: 1.0)
-    return metrics
 
 
 def scorer(folder: Path) -> ScorerMetrics:
     metrics = ScorerMetrics(folder)
     metrics.versions.wanted(1)
     metrics.versions.adopted("000001", 1, 1_700_000_000.0)
+    metrics.experts.listed([[[0.5, 0.5], [1.0, 0.0]]] * 200)
+    metrics.weighed((0.3, 900), (0.8, 40))
+    metrics.lagging("requests", {0: 3, 1: 0})
+    for name in WATCHED["scorer"]:
+        metrics.watch(name, "A number that is at hand in the composition.", lambda: 1.0)
+    score(metrics)
+    return metrics
+
+
+def score(metrics: ScorerMetrics) -> None:
+    """A batch, and lists of every kind."""
     metrics.requests.inc()
     for fallback in (None, *FALLBACKS):
         metrics.went_out(fallback, 0.02)
@@ -71,21 +87,15 @@ def scorer(folder: Path) -> ScorerMetrics:
     for stage in STAGES:
         metrics.stages[stage].observe(0.001)
     metrics.queue.observe(0.004)
-    metrics.experts.listed([[[0.5, 0.5], [1.0, 0.0]]] * 200)
-    metrics.weighed((0.3, 900), (0.8, 40))
-    metrics.lagging("requests", {0: 3, 1: 0})
-    for name in WATCHED["scorer"]:
-        metrics.watch(name, "A number that is at hand in the composition.", lambda: 1.0)
-    return metrics
 
 
-def report(lines: tuple[str, ...] = ("served", "model", "popular")) -> dict[str, Any]:
+def report(lines: tuple[str, ...] = ("served", "model", "popular"), more: int = 0) -> dict[str, Any]:
     """What an evaluator reports, as far as metrics read it."""
     figures = {line: dict(FIGURES) for line in lines}
     return {
         "lines": figures,
         "window": figures,
-        "judged": {"events": 4000, "without_list": 7, "late": 20, "waiting": 12},
+        "judged": {"events": 4000 + more, "without_list": 7, "late": 20, "waiting": 12},
         "records": {"bad_records": 1, "foreign": 0, "missed": 2},
     }
 
