@@ -33,6 +33,7 @@ class MoSTrainConfig:
     max_epochs: int = 5
     patience: int = 5  # epochs without a better validation figure that end it
     lr: float = 1e-3
+    router_rate: float = 0.1  # of lr, for W_r and C: faster, ranking pulls themes that were found apart
     cuts: int = 256  # of a step, about
     negatives: int = 512  # shared by a step; all items are ranked where there are no more
     alone: float = 0.1  # weight of each expert's own loss

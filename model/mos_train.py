@@ -131,7 +131,12 @@ def held_cuts(reader: Reader, train: MoSTrainConfig) -> tuple[IntArray, IntArray
 def _epochs(run: _Run, asked: IntArray) -> list[MoSEpoch]:
     mos, train = run.reader.mos, run.config
     started_s = time.monotonic()
-    optimiser = torch.optim.AdamW(mos.parameters(), lr=train.lr, betas=(0.9, 0.98), weight_decay=0.0)
+    routing = set(mos.router.parameters())
+    groups = [
+        {"params": list(mos.router.parameters()), "lr": train.router_rate * train.lr},
+        {"params": [parameter for parameter in mos.parameters() if parameter not in routing]},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=train.lr, betas=(0.9, 0.98), weight_decay=0.0)
     curve: list[MoSEpoch] = []
     best: tuple[float, dict[str, Tensor]] = (-1.0, {})
     step, steps = 0, 0
