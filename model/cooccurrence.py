@@ -6,8 +6,10 @@ Does not know: pairs and their weights (model/memory.py), models.
 
 from __future__ import annotations
 
+import numpy as np
+
 from model.columns import EventColumns
-from model.memory import Memory, MemoryConfig, latest
+from model.memory import Arrays, Memory, MemoryConfig, latest
 from model.recommender import ActiveUsers, FloatArray, Scoring
 
 #: Users whose newest items are kept; a user comes back as a new one after so many others.
@@ -54,3 +56,9 @@ def memory_of(columns: EventColumns, max_events: int = SEED_EVENTS) -> Memory:
             memory.learn(history, item, time_ms)
         taken[user] = latest([*history, item], memory.config.window)[::-1]
     return memory
+
+
+def seed_arrays(columns: EventColumns) -> Arrays:
+    """memory_of these events as a version brings it, and ``through_ms``, the time of the newest of them."""
+    newest = columns.time_ms[-1:].astype(np.int64)
+    return memory_of(columns).to_arrays() | {"through_ms": newest}

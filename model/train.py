@@ -20,7 +20,7 @@ from model.catalogue import Catalogue
 from model.checkpoint import Checkpoints
 from model.columns import EventColumns
 from model.config import FIRST_ITEM_ROW, ModelConfig, TrainConfig
-from model.cooccurrence import memory_of
+from model.cooccurrence import seed_arrays
 from model.errors import NotEnoughData
 from model.facets import FacetFit, fit_facets
 from model.families import build
@@ -83,7 +83,7 @@ def warm_start(
         metrics=_metrics(curve, time.monotonic() - started_s) | (facets.metrics() if facets else {}),
         num_events=len(columns),
         data_digest=data_digest(columns),
-        memory=memory_of(columns).to_arrays(),
+        memory=seed_arrays(columns),
     )
 
 

@@ -76,7 +76,7 @@ class Trained:
     gate: dict[str, Any] | None = None  # gate.Decision.to_json; None where no gate was asked
     offsets: Offsets | None = None  # of the events topic; None for a training from a file
     mos: MoSWeights | None = None  # None: the version reads what its config says, and averages
-    memory: Arrays | None = None  # Memory.to_arrays of the warm start's events, for a scorer that has none
+    memory: Arrays | None = None  # cooccurrence.seed_arrays of the warm start, for a scorer that has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

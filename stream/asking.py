@@ -14,9 +14,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from model.memory import Memory, MemoryConfig
+from model.memory import MemoryConfig
 from stream.errors import StreamError
-from stream.learning import Counts
+from stream.learning import Counts, Seed
 from stream.records import Header, Request, Sequences, decode_request
 
 
@@ -126,7 +126,7 @@ class Ranker(Protocol):
     def forget(self, user: str) -> None: ...
     def live_mean(self) -> npt.NDArray[np.float32]: ...  # (M, d): provisional.live_mean of its index
     def popularity(self) -> Counts: ...
-    def memory(self, config: MemoryConfig) -> Memory | None: ...  # of what it was trained on; None: not known
+    def seed(self, config: MemoryConfig) -> Seed: ...  # of what it was trained on
 
 
 def header_problem(header: Header, partition: int) -> str | None:

@@ -2,14 +2,16 @@
 
 Knows: when a request stands for a new positive event. Does not know: Kafka, lists, how counters count.
 
-Requests come again after a crash, and duplicates of an event ask for lists too; neither may count twice.
+A learner goes on from the events of the first version that it meets; told by their times, they are not
+learned again when they also arrive as requests. Requests come again after a crash, and duplicates of an event
+ask for lists too; neither may count twice.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,8 @@ from stream.records import Header
 
 #: Users whose number of applied events is remembered, to tell a duplicate from a new event.
 MAX_USERS = 100_000
+#: Events before the first version that are learned again on top of what it brings; after more it is too late.
+MAX_EARLY = 10_000
 #: Causes of a request that are no interaction at all (stream/agents.py).
 _NOT_EVENTS = frozenset({"rescore", "forget"})
 
@@ -31,6 +35,14 @@ class Counts(Protocol):
 
     def observe(self, item: str, ts_ms: int) -> None: ...
     def top(self, n: int, exclude: Collection[str] = ()) -> list[str]: ...
+
+
+class Seed(NamedTuple):
+    """What a version was trained on, to go on from."""
+
+    counts: Counts
+    memory: Memory
+    through_ms: int | None  # time of its newest event; None: not known
 
 
 class Learner:
@@ -50,6 +62,9 @@ class Learner:
         self._no_positive = frozenset(no_positive) | _NOT_EVENTS
         self._max_users = max_users
         self._learned: dict[int, tuple[str, int]] = {}  # partition -> (topic id, offset of the newest event)
+        self._started = False  # from a version's events
+        self._through_ms: int | None = None  # older events were learned there
+        self._early: list[tuple[tuple[str, ...], str, int]] = []  # learned before: history, item, time
         self._applied: OrderedDict[str, int] = OrderedDict()  # user -> events applied so far
 
     def learn(self, header: Header) -> bool:
@@ -65,23 +80,37 @@ class Learner:
             self._applied.popitem(last=False)
         if not grown or header.item is None or header.type in self._no_positive:
             return False
-        self.counts.observe(header.item, header.ts)
-        self.memory.learn(header.prev[::-1], header.item, header.ts)
+        return self._take(header.prev[::-1], header.item, header.ts)
+
+    def _take(self, history: tuple[str, ...], item: str, ts_ms: int) -> bool:
+        if self._through_ms is not None and ts_ms < self._through_ms:
+            return False  # it is in what was started from, or so late that it might be
+        self.counts.observe(item, ts_ms)
+        self.memory.learn(history, item, ts_ms)
         self.num_learned += 1
+        if not self._started and len(self._early) < MAX_EARLY:
+            self._early.append((history, item, ts_ms))
         return True
 
-    def start_from(self, counts: Counts, memory: Memory | None) -> bool:
-        """Nothing was learned yet: go on from what a version was trained on; whether it is so."""
-        if self.num_learned:
-            return False
-        self.counts = counts
-        self.memory = Memory(self.memory.config) if memory is None else memory
-        return True
+    @property
+    def may_start(self) -> bool:
+        """Whether it can still go on from a version's events: it can repeat all that it has learned."""
+        return not self._started and len(self._early) == self.num_learned
+
+    def start_from(self, seed: Seed) -> None:
+        """Go on from what a version was trained on, and learn again what was learned before it came."""
+        early, self._early, self.num_learned = self._early, [], 0
+        self.counts, self.memory, self._through_ms = seed
+        self._started = True
+        for history, item, ts_ms in early:
+            self._take(history, item, ts_ms)
 
     def to_arrays(self) -> Arrays:
         """Which events were learned, for a snapshot; counts and memory have arrays of their own."""
         return {
             "learned": pack_record([[partition, *place] for partition, place in self._learned.items()]),
+            "started": np.array([self._started]),
+            "through_ms": np.array([] if self._through_ms is None else [self._through_ms], np.int64),
             "num_learned": np.array([self.num_learned], np.int64),
             **pack_names("users", list(self._applied)),
             "applied": np.array(list(self._applied.values()), np.int64),
@@ -95,3 +124,5 @@ class Learner:
         applied = zip(unpack_names("users", arrays), arrays["applied"].tolist(), strict=True)
         self._learned, self._applied = learned, OrderedDict(applied)
         self.num_learned = int(arrays["num_learned"][0])
+        self._started = bool(arrays["started"][0])
+        self._through_ms = next(iter(arrays["through_ms"].tolist()), None)

@@ -89,8 +89,8 @@ class Desk:
         self.ranker = ranker
         self.metrics.experts.reset()
         self.metrics.versions.adopted(ranker.version, ranker.epoch, self._clock_ms() / 1000)
-        if not self.learner.num_learned:
-            self.learner.start_from(ranker.popularity(), ranker.memory(self.learner.memory.config))
+        if self.learner.may_start:
+            self.learner.start_from(ranker.seed(self.learner.memory.config))
             self._remembering = Remembering(self.learner.memory)
         self._remembering.adopt(ranker.lines)
         self._mixer = Mixer(ranker, self._remembering)

@@ -22,7 +22,7 @@ from model.provisional import live_mean
 from model.scorer import Scorer
 from model.version import Arrays, Version
 from stream.asking import Asking, Place, Ranking
-from stream.learning import Counts
+from stream.learning import Counts, Seed
 from stream.sessions import extend
 
 log = logging.getLogger("hopstream.scorer")
@@ -111,14 +111,16 @@ class Serving:
         """The version's counts, to count on from; made anew."""
         return Popularity.from_counts(self._published.catalogue.items, self._published.popularity.tolist())
 
-    def memory(self, config: MemoryConfig) -> Memory | None:
-        """The fast memory of the version's events; None where it brings none that can be used."""
+    def seed(self, config: MemoryConfig) -> Seed:
+        """Popularity and, where the version brings one that can be used, memory of its events."""
         try:
             arrays = self._read_memory()
-            return None if arrays is None else Memory.from_arrays(arrays, config)
-        except (ModelError, OSError, KeyError, ValueError) as error:
+            if arrays is not None:
+                through_ms = int(arrays["through_ms"][0])
+                return Seed(self.popularity(), Memory.from_arrays(arrays, config), through_ms)
+        except (ModelError, OSError, LookupError, ValueError) as error:
             log.error("the memory of version %s cannot be used, it starts empty: %r", self.version, error)
-            return None
+        return Seed(self.popularity(), Memory(config), None)
 
     def _tokens(self, one: Asking) -> int:
         """Positions that a scorer without a cache would compute."""

@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from model.blend import NO_LINE
-from model.memory import MemoryConfig
+from model.memory import Memory, MemoryConfig
 from model.popularity import Popularity
 from stream.asking import Asking, Place, Ranking
 from stream.confirming import ScorerGaveUp
 from stream.hotswap import HotSwap
+from stream.learning import Seed
 from stream.scorer_app import assemble
 from stream.settings import load
 
@@ -77,8 +78,8 @@ class Named:
     def live_mean(self) -> npt.NDArray[np.float32]:
         return np.zeros((1, 4), np.float32)
 
-    def memory(self, config: MemoryConfig) -> None:
-        """It brings none."""
+    def seed(self, config: MemoryConfig) -> Seed:
+        return Seed(self.popularity(), Memory(config), None)
 
     def popularity(self) -> Popularity:
         return Popularity.from_counts(["0", "1"], [2, 1])

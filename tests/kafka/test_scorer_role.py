@@ -12,13 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from model.memory import MemoryConfig
+from model.popularity import Popularity
 from stream import clients
 from stream.admin import begin_offsets, committed, end_offsets, ensure_topics
 from stream.events import Interaction, encode
 from stream.history import Rules, User
+from stream.learning import Learner
 from stream.partition import partition_of
-from stream.records import RecommendationList, decode_list
+from stream.records import RecommendationList, decode_list, decode_request
 from stream.requests import Cause, build
+from stream.scorer_checkpoint import FILE, kept_memory
 from stream.themes import Router
 from stream.topics import TopicNames
 
@@ -177,6 +181,42 @@ def test_a_killed_scorer_leaves_no_user_behind(
 
     assert newest_offsets(made) == worker.newest
     assert regressed(made) == []
+
+
+def test_a_killed_scorer_remembers_what_an_undisturbed_one_does(
+    bootstrap: str, names: TopicNames, scorers: Scorers, worker: Worker, tmp_path: Path
+) -> None:
+    """Killed with -9 in the middle of its work and started again, its memory ends bit for bit as that of one
+    who reads all requests in their order."""
+    scorers.serve("000001", 1)
+    users = [user for user in (f"u{number}" for number in range(60)) if partition_of(user, PARTITIONS) == 0]
+    victim = scorers.start()
+    for number in range(400):
+        worker.click(users[number * number % len(users)], f"i{number * 7 % 53}")
+        if number == 200:
+            worker.flush()
+            wait_until(lambda: scorers.lag() < 150, "some requests committed")
+            victim.send_signal(signal.SIGKILL)
+            victim.wait()
+    worker.flush()
+    last = scorers.start()
+    wait_until(lambda: scorers.lag() == 0, "all requests committed")
+    last.send_signal(signal.SIGTERM)
+    assert last.wait(timeout=30) == 0
+
+    undisturbed = Learner(Popularity(), ())
+    for record in clients.read_all(bootstrap, names.requests):
+        undisturbed.learn(decode_request(record.value).header)
+    [file] = tmp_path.rglob(FILE)
+    kept = kept_memory(file.parent, MemoryConfig())
+
+    assert kept is not None
+    expected = undisturbed.memory.to_arrays()
+    found = kept.to_arrays()
+    assert undisturbed.num_learned == 400
+    assert {name: array.tobytes() for name, array in found.items()} == {
+        name: array.tobytes() for name, array in expected.items()
+    }
 
 
 def test_versions_swap_under_load(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.columns import EventColumns
-from model.cooccurrence import CoOccurrence, memory_of
+from model.cooccurrence import CoOccurrence, memory_of, seed_arrays
 from model.memory import DAY_MS, Memory, MemoryConfig, latest
 
 UNBOUNDED = MemoryConfig(window=3, neighbours=40, half_life_ms=DAY_MS, damping=2.0, fade=0.8)
@@ -170,15 +170,16 @@ def columns(num: int) -> EventColumns:
 
 
 def test_a_versions_memory_is_what_its_events_leave() -> None:
-    """The same arrays as of the recommender that was told every event."""
+    """The same arrays as of the recommender that was told every event, and the time of the newest."""
     events, told = columns(300), CoOccurrence()
     for user, item, time_ms in zip(events.user, events.item, events.time_ms, strict=True):
         told.observe(events.users[user], events.items[item], int(time_ms))
 
-    found = memory_of(events).to_arrays()
+    found = seed_arrays(events)
 
     for name, array in told.memory.to_arrays().items():
         np.testing.assert_array_equal(found[name], array)
+    assert found["through_ms"].tolist() == [299 * 60_000]
 
 
 def test_a_versions_memory_learns_the_newest_events_after_all_of_their_histories() -> None:

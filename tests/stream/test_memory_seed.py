@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from model.cooccurrence import CoOccurrence
+from model.errors import VersionMissing
 from model.memory import Memory, MemoryConfig
+from model.popularity import Popularity
+from model.version import Arrays, Version
 from stream.adopting import Adopting
 from stream.hotswap import HotSwap
+from stream.learning import Learner, Seed
 from stream.recent import Recent
+from stream.serving import Serving
 from tests.stream.test_hotswap import Later
 from tests.stream.test_scoring import FixedRanker, World, desk
+from tests.stream.test_served_sum import version
+
+__all__ = ["version"]
 
 CONFIG = MemoryConfig(max_items=1000)
 #: (user, item): everybody's warm part, then what is asked about; nobody takes an item twice.
@@ -22,11 +32,16 @@ STREAM = [(f"u{place % 3}", f"i{50 + place * 7 % 50}") for place in range(60)]
 class Bringing(FixedRanker):
     """A version with the memory of the warm part."""
 
-    def memory(self, config: MemoryConfig) -> Memory | None:  # type: ignore[override]
+    def seed(self, config: MemoryConfig) -> Seed:
         made = CoOccurrence(CONFIG)
         for place, (user, item) in enumerate(WARM):
             made.observe(user, item, 1000 * (place + 1))
-        return Memory.from_arrays(made.memory.to_arrays(), config)
+        memory = Memory.from_arrays(made.memory.to_arrays(), config)
+        return Seed(self.popularity(), memory, 1000 * len(WARM))
+
+
+def serving(version: Version, memory: Callable[[], Arrays | None]) -> Serving:
+    return Serving(version, 1, device="cpu", cache_bytes=1 << 22, threads=1, filter_seen=True, memory=memory)
 
 
 def same(one: Memory, other: Memory) -> None:
@@ -71,14 +86,74 @@ def test_a_live_memory_is_the_offline_one_where_items_repeat() -> None:
     assert live.learner.memory.scores((*asked.prev[::-1], "i1")).tolist() == offline.scores("u0").tolist()
 
 
-def test_only_a_desk_that_has_learned_nothing_starts_from_a_version() -> None:
-    """What requests taught is not replaced by a version that comes later."""
-    world, live = World(), desk()
+def test_what_came_before_the_version_is_learned_on_top_of_it() -> None:
+    """Trained events that were asked about count once, newer ones are learned again: as if it had been there
+    from the start, and so does a scorer that reads everything again."""
+    world, late, offline = World(), desk(), CoOccurrence(MemoryConfig())
+    asked = [world.ask(user, item) for user, item in WARM + STREAM]
+    late.answer(asked[50:80])  # the end of the warm part, and the first of the stream
+    late.adopt(Bringing())
+    late.answer(asked[80:])
+    again = desk(Bringing())
+    again.answer(asked)
+
+    for place, (user, item) in enumerate(WARM + STREAM):
+        offline.observe(user, item, 1000 * (place + 1))
+        if place == len(WARM) - 1:  # of one and the same moment nobody can tell, so it is learned again
+            offline.memory.learn(asked[place].header.prev[::-1], item, 1000 * (place + 1))
+
+    same(late.learner.memory, offline.memory)
+    same(again.learner.memory, offline.memory)
+
+
+def test_a_desk_starts_once() -> None:
+    """What was learned since a version came is not replaced by the next one's, nor after a restart."""
+    world, live = World(), desk(FixedRanker())
     live.learn(world.ask("ann", "i1").header)
-
     live.adopt(Bringing())
-
     assert len(live.learner.memory) == 1
+
+    after = Learner(Popularity(), (), live.learner.memory)
+    after.restore(live.learner.to_arrays())
+
+    assert not after.may_start
+
+
+def test_a_versions_own_arrays_are_where_a_scorer_starts(version: Version) -> None:
+    """Its events in the memory, and the time of the newest of them."""
+    made = CoOccurrence(CONFIG)
+    for place, (user, item) in enumerate(WARM):
+        made.observe(user, item, 1000 * (place + 1))
+    arrays = made.memory.to_arrays() | {"through_ms": np.array([60_000])}
+
+    seed = serving(version, lambda: arrays).seed(CONFIG)
+
+    same(seed.memory, made.memory)
+    assert seed.through_ms == 60_000
+    assert seed.counts.top(2) == ["i0", "i1"]
+
+
+@pytest.mark.parametrize("harm", ["none", "missing", "too many items", "another shape"])
+def test_a_memory_that_cannot_be_used_is_an_empty_one(version: Version, harm: str) -> None:
+    """Nothing fails, and popularity starts from the version all the same."""
+    arrays = {"through_ms": np.array([60_000]), **CoOccurrence(CONFIG).memory.to_arrays()}
+    if harm == "too many items":
+        made = CoOccurrence(CONFIG)
+        made.observe("ann", "i1", 1)
+        made.observe("ann", "i2", 2)
+        arrays |= made.memory.to_arrays()
+    elif harm == "another shape":
+        del arrays["used"]
+
+    def read() -> Arrays | None:
+        if harm == "missing":
+            raise VersionMissing("000001")
+        return None if harm == "none" else arrays
+
+    seed = serving(version, read).seed(MemoryConfig(max_items=1))
+
+    assert (len(seed.memory), seed.through_ms) == (0, None)
+    assert seed.counts.top(1) == ["i0"]
 
 
 @pytest.mark.parametrize("learned", [False, True])

@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pytest
 
 from model.blend import NO_LINE
-from model.memory import MemoryConfig
+from model.memory import Memory, MemoryConfig
 from model.popularity import Popularity
 from stream.asking import Asking, Place, Ranking, Unreadable
 from stream.events import Interaction
 from stream.history import Rules, User
-from stream.learning import Learner
+from stream.learning import Learner, Seed
 from stream.outgoing import Outgoing
 from stream.records import (
     Header,
@@ -79,8 +79,8 @@ class FixedRanker:
     def live_mean(self) -> npt.NDArray[np.float32]:
         return np.zeros((1, 4), np.float32)
 
-    def memory(self, config: MemoryConfig) -> None:
-        """It brings none."""
+    def seed(self, config: MemoryConfig) -> Seed:
+        return Seed(self.popularity(), Memory(config), None)
 
     def popularity(self) -> Popularity:
         return Popularity.from_counts(["i5", "i6"], [3, 2])
@@ -289,14 +289,14 @@ def test_a_user_with_rejections_only_gets_popular_items() -> None:
 
 
 def test_popularity_starts_from_the_version() -> None:
-    """A scorer that has seen nothing counts on from the version; one that has seen events keeps its own."""
+    """A scorer counts on from the first version that it meets, whatever it has seen before."""
     seen = desk()
     seen.answer([World().ask("ann", "i1")])
 
     seen.adopt(FixedRanker())
 
     assert desk(FixedRanker()).learner.counts.top(5) == ["i5", "i6"]
-    assert seen.learner.counts.top(5) == ["i1"]
+    assert seen.learner.counts.top(5) == ["i5", "i6", "i1"]
 
 
 def test_a_forgotten_user_gets_an_empty_list() -> None:
