@@ -188,9 +188,11 @@ class Server:
         answering = self.parts.answering
         before = answering.versions
         answering.versions = await asyncio.to_thread(follow, self.parts.registry, before)
-        now = answering.versions
+        now, metrics = answering.versions, self.parts.telemetry.versions
+        metrics.wanted(now.epoch if now.seen is None else now.seen[1])
         if now.current is not None and (now.epoch, now.current) != (before.epoch, before.current):
             log.info("version %s (epoch %d) is mapped", now.current.name, now.epoch)
+            metrics.adopted(now.current.name, now.epoch, time.time())
             told = {"model": now.current.name, "epoch": now.epoch, "withdrawn": sorted(now.withdrawn)}
             self._feed.tell("version", json.dumps(told).encode())
 

@@ -12,6 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram, generate_latest
 
 from ops.server.rules import RULES, Chosen
 from stream.metrics.exposition import SECONDS, new_registry
+from stream.metrics.versions import VersionMetrics
 
 #: Requests for paths that are none of ours.
 NO_ROUTE = "none"
@@ -22,6 +23,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = new_registry()
+        self.versions = VersionMetrics(self.registry)
         self._requests = Counter(
             "hopstream_http_requests_total",
             "Requests answered, by route template, method and status.",

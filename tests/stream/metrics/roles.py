@@ -129,6 +129,8 @@ def replay() -> ReplayMetrics:
 
 def server() -> Telemetry:
     telemetry = Telemetry()
+    telemetry.versions.wanted(1)
+    telemetry.versions.adopted("000001", 1, 1_700_000_000.0)
     telemetry.answered("/recommend/{user}", "GET", 200, 0.004)
     telemetry.labelled("popular")
     telemetry.taken(3, 1)
