@@ -99,7 +99,7 @@ def test_a_page_without_answers_yet_is_loading(stage: Stage, browser: Any) -> No
     page.close()
 
 
-def test_a_dead_server_is_a_disconnected_page_that_comes_back_with_it(stage: Stage, visit: Visit) -> None:
+def test_a_dead_server_is_a_disconnected_page(stage: Stage, visit: Visit) -> None:
     """The page says that the server is gone and from when its figures are."""
     stage.furnish()
     page = visit(stage.url)
