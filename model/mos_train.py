@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -132,7 +133,7 @@ def _epochs(run: _Run, asked: IntArray) -> list[MoSEpoch]:
     mos, train = run.reader.mos, run.config
     started_s = time.monotonic()
     routing = set(mos.router.parameters())
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": list(mos.router.parameters()), "lr": train.router_rate * train.lr},
         {"params": [parameter for parameter in mos.parameters() if parameter not in routing]},
     ]
