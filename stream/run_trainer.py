@@ -63,6 +63,8 @@ class Role:
             number: deque() for number in range(parts.training.num_partitions)
         }
         self._limits: dict[int, int] = {}
+        self._read: dict[int, int] = {}  # partition → offset of the next record to read
+        self._assigned: list[int] = []
         self._looked_s = 0.0
         self._waits_told = False
 
@@ -95,13 +97,10 @@ class Role:
         """Positions from the snapshot, else the oldest records."""
         training, consumer = self.parts.training, self.parts.consumer
         places = [TopicPartition(self.parts.topic, number) for number in self._queues]
-        consumer.assign(places)
         if not training.resume():
             oldest = consumer.beginning_offsets(places)
             training.positions = {place.partition: oldest[place] for place in places}
-        for place in places:
-            consumer.seek(place, training.positions.get(place.partition, 0))
-        consumer.pause(*places)
+        self._read = {number: training.positions.get(number, 0) for number in self._queues}
 
     def _turn(self) -> bool:
         """Read, and carry out a cycle if one is due; whether one was."""
@@ -117,10 +116,9 @@ class Role:
                 return False
             training.decide(stop)
         self._read_to(stop)
-        taken = in_order(
-            list(takewhile(lambda record, end=end: record.offset < end, self._queues[number]))  # type: ignore[misc]
-            for number, end in sorted(stop.items())
-        )
+        if self._stopping:  # perhaps before all was read
+            return False
+        taken = in_order(self._up_to(number, end) for number, end in sorted(stop.items()))
         if not training.follow():
             return False
         told = training.cycle(taken, stop)
@@ -145,45 +143,52 @@ class Role:
         return True
 
     def _poll(self) -> None:
-        """What may be read of the partitions that have room."""
-        consumer, topic = self.parts.consumer, self.parts.topic
-        for number, queue in self._queues.items():
-            place = TopicPartition(topic, number)
-            wanted = len(queue) < MAX_RECORDS and consumer.position(place) < self._limits.get(number, 0)
-            (consumer.resume if wanted else consumer.pause)(place)
+        """What partitions with room have up to the limit; what a poll brings beyond it lies unopened."""
+        wanted = [
+            number
+            for number, queue in self._queues.items()
+            if len(queue) < MAX_RECORDS and self._read[number] < self._limits.get(number, 0)
+        ]
+        if not wanted:
+            time.sleep(POLL_MS / 1000)
+            return
+        consumer = self.parts.consumer
+        if wanted != self._assigned:  # a paused partition would keep what the client has fetched of it
+            self._assigned = wanted
+            consumer.assign([TopicPartition(self.parts.topic, number) for number in wanted])
+            for number in wanted:
+                consumer.seek(TopicPartition(self.parts.topic, number), self._read[number])
         for place, records in consumer.poll(timeout_ms=POLL_MS).items():
-            limit = self._limits.get(place.partition, 0)
-            self._queues[place.partition] += [_record(one) for one in records if one.offset < limit]
-            if records[-1].offset >= limit:  # not judged yet: read it again then
-                consumer.seek(place, limit)
+            self._queues[place.partition] += [_record(one) for one in records]
+            self._read[place.partition] = records[-1].offset + 1
 
     def _due(self) -> dict[int, int] | None:
         """Where the next cycle ends in each partition, None while it is not due."""
         if not self._complete():
             return None
         training = self.parts.training
-        records = in_order(self._queues.values())
+        records = in_order(
+            self._up_to(number, self._limits.get(number, 0)) for number in sorted(self._queues)
+        )
         num = num_due(records, self.parts.every, time.time_ns() // 1_000_000, training.growing)
         return stops(training.positions, records[:num]) if num else None
+
+    def _up_to(self, number: int, end: int) -> list[Record]:
+        return list(takewhile(lambda record: record.offset < end, self._queues[number]))
 
     def _complete(self) -> bool:
         """Whether every partition is read as far as it may be, or as far as one cycle can reach: else which
         events the next one takes would depend on how fast each partition is read."""
         return bool(self._limits) and all(
-            len(queue) >= MAX_RECORDS
-            or self.parts.consumer.position(TopicPartition(self.parts.topic, number))
-            >= self._limits.get(number, 0)
+            len(queue) >= MAX_RECORDS or self._read[number] >= self._limits.get(number, 0)
             for number, queue in self._queues.items()
         )
 
     def _read_to(self, stop: dict[int, int]) -> None:
         """A plan of before is carried out whatever may be read now: all of it was allowed then."""
-        while any(self._behind(number, end) for number, end in stop.items()) and not self._stopping:
+        while any(self._read[number] < end for number, end in stop.items()) and not self._stopping:
             self._limits = {number: max(self._limits.get(number, 0), end) for number, end in stop.items()}
             self._poll()
-
-    def _behind(self, number: int, end: int) -> bool:
-        return bool(self.parts.consumer.position(TopicPartition(self.parts.topic, number)) < end)
 
 
 def _record(record: Any) -> Record:
