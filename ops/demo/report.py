@@ -38,7 +38,7 @@ def figures(
     observed: Mapping[str, Any],
     ledger: Ledger,
     list_digest: str,
-    versions: Mapping[str, int],
+    versions: Mapping[str, object],
     restarts: Mapping[str, int],
     peak_memory_bytes: int,
     seconds: Mapping[str, float],

@@ -24,7 +24,9 @@ from ops.demo.live import live_line
 from ops.demo.parts import Parts, divide
 from ops.demo.quality import all_judged, events_and_judgements, newest_report, told_quality
 from ops.demo.report import figures, unexplained
+from ops.demo.scraped import take_ports
 from ops.demo.told import Told
+from ops.demo.versions import told_versions
 from ops.errors import DirectoryRefused, OpsError
 from ops.lockstep import lockstep
 from ops.pacing import Pacing, Unpaced
@@ -86,6 +88,7 @@ def run(plan: Plan, supervisor: Supervisor, told: Told) -> dict[str, Any]:
     names = TopicNames(settings.kafka.prefix)
     address = _server(settings, supervisor, told.file)
     told.say(f"[page] watch, and be a user: {address} (the API: {address}/docs)")
+    told.say(f"[metrics] {take_ports(settings)}")
     with told.phase("broker", "starting Apache Kafka" if not plan.bootstrap else f"using {plan.bootstrap}"):
         if not plan.bootstrap:
             port = bootstrap.rpartition(":")[2]
@@ -112,7 +115,7 @@ def run(plan: Plan, supervisor: Supervisor, told: Told) -> dict[str, Any]:
         observed,
         ledger,
         lists,
-        {"published": len(Registry(settings.models.dir).list()), "rejected": 0, "rolled_back": 0},
+        told_versions(settings.models.dir, settings.trainer.data_dir),
         supervisor.restarts,
         supervisor.peak_memory_bytes,
         told.seconds,
@@ -143,6 +146,7 @@ def _settings(plan: Plan, bootstrap: str) -> Settings:
         "WORKER__DATA_DIR": str(plan.folder / "worker"),
         "SCORER__DATA_DIR": str(plan.folder / "scorer"),
         "EVALUATOR__DATA_DIR": str(plan.folder / "evaluator"),
+        "TRAINER__DATA_DIR": str(plan.folder / "trainer"),
         "EVALUATOR__REPORT_MS": "1s",
     }
     if plan.lockstep:  # nobody waits for company, and every list is judged
@@ -174,6 +178,7 @@ def _prepare(
         wanted = min(observer.account.num_users, settings.scorer.rescore_users)
         if not _until(supervisor, observer, lambda: _serves(observer, settings, wanted), SETTLE_S):
             raise NeverSettled(f"(version 1 made {_num_by_version(observer)} of {wanted} lists)")
+    supervisor.start(verb("trainer"))
     observer.begin()
 
 
