@@ -23,6 +23,10 @@ class VersionDamaged(ModelError):
     """A published version does not match its own manifest and is refused; publish it again."""
 
 
+class VersionOvertaken(ModelError):
+    """Another version serves by now than the one that this was made to follow; nothing was published."""
+
+
 class VersionWithdrawn(ModelError):
     """This version was rolled back and never serves again; train a new one."""
 

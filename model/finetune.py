@@ -50,6 +50,7 @@ class TuneConfig:
     item_rows: str = "dense"  # or touched: untouched rows stay as they are
     new_item_share: float = 0.02
     min_events: int = 1  # of an item before it has a row
+    max_items: int = 1_000_000  # with a row; items beyond share the rows of new items
     silence_ms: int | None = None  # after which an item is archived; None = never
     seed: int = 0
 

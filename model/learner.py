@@ -130,7 +130,8 @@ class Learner:
 
         ``lines``: provisional lines (D,) by id, from which new rows begin.
         """
-        due = self.items.due(self.config.min_events)
+        room = max(0, self.config.max_items - self.items.num_admitted)
+        due = self.items.due(self.config.min_events)[:room]
         num_before = self.items.num_admitted
         grow(self.model, self._optimisers, first_rows(self.model, due, lines, self._random))
         self.items.admit(due)

@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 
 from model import store
-from model.errors import ModelError, VersionDamaged, VersionMissing, VersionWithdrawn
+from model.errors import ModelError, VersionDamaged, VersionMissing, VersionOvertaken, VersionWithdrawn
 from model.lineage import anchor_of, removable, ways_back
 from model.themes import ThemeTable
 from model.version import Arrays, Trained, Version, check_fit, check_mos
@@ -110,20 +110,15 @@ class Registry:
         """Only the fast memory that a version brings, None without one; the same errors as `load`."""
         return store.read_memory(self._published(name))
 
-    def publish(self, trained: Trained) -> Version:
+    def publish(self, trained: Trained, serving: str | None = None) -> Version:
         """Make ``trained`` the newest version and the one that serves; returns it as read back from disk.
 
-        Raises VersionDamaged or CatalogueMismatch, and publishes nothing, if its parts do not fit together or
-        did not reach the disk whole; VersionWithdrawn for weights that were rolled back.
+        Publishes nothing and raises VersionDamaged or CatalogueMismatch if its parts do not fit together or
+        did not reach the disk whole, VersionWithdrawn for weights that were rolled back, VersionOvertaken if
+        ``serving`` is given and serves no more.
         """
-        check_fit(
-            "the new version",
-            trained.config,
-            trained.catalogue,
-            trained.weights,
-            trained.index,
-            trained.popularity,
-        )
+        parts = trained.config, trained.catalogue, trained.weights, trained.index, trained.popularity
+        check_fit("the new version", *parts)
         if trained.mos is not None:
             check_mos("the new version", trained.config, trained.themes, trained.mos)
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -131,6 +126,8 @@ class Registry:
             digests = store.write(building, trained)  # 1, in parallel with other publishers
             with self._locked():
                 current = self.current() or Current(version="", epoch=0, newest="0")
+                if serving not in (None, current.version):
+                    raise VersionOvertaken(f"({current.version} serves, not {serving})")
                 if digests[store.WEIGHTS] in current.refused:
                     raise VersionWithdrawn("These are the weights of a withdrawn version.")
                 self._clear_unannounced(current)
@@ -157,7 +154,7 @@ class Registry:
         with self._locked():
             current = self.current()
             assert current is not None  # a registry never loses its current version
-            if serving is not None and current.version != serving:
+            if serving not in (None, current.version):
                 raise VersionMissing(f"{serving} does not serve any more; there is nothing to roll back.")
             if to is None:
                 to = self._last_good(current)

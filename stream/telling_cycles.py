@@ -5,9 +5,11 @@ Knows: its figures and their order. Does not know: how they came about.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,3 +72,11 @@ def latency_s(written_s: Sequence[float], now_s: float) -> dict[str, float]:
         return {}
     waited_s = now_s - np.array(written_s)
     return {f"p{share}": round(float(np.percentile(waited_s, share)), 3) for share in (50, 95)}
+
+
+def replace_json(path: Path, told: Any) -> None:
+    """What was told last, in place of what was told before; complete or the old one. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(json.dumps(told) + "\n")
+    beside.replace(path)

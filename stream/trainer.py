@@ -124,7 +124,7 @@ class Trainer:
         for partition, (start, stop) in ranges(taken.clicks).items():
             candidate.judged_by[partition] = (candidate.judged_by.get(partition, (start, stop))[0], stop)
         if found is not None:
-            candidate.pooled = found if candidate.pooled is None else candidate.pooled.pooled(found)
+            candidate.pooled = _pooled(candidate.pooled, found)
         if candidate.pooled is None:
             return None, False
         decision = decide(candidate.pooled, serving=self.base.name, anchor=anchor.name)
@@ -289,3 +289,12 @@ def _columns(clicks: Collection[Click]) -> Any:
 
 def _of(kept: Kept | None) -> list[list[Click]]:
     return [] if kept is None else [kept.clicks]
+
+
+def _pooled(before: Evidence | None, found: Evidence) -> Evidence:
+    """Both slices; where only one was held against an anchor (the other's is gone), neither is."""
+    if before is None:
+        return found
+    if (before.anchor is None) != (found.anchor is None):
+        before, found = replace(before, anchor=None), replace(found, anchor=None)
+    return before.pooled(found)

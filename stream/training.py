@@ -29,7 +29,7 @@ from stream.intake import Record
 from stream.lessons import Lessons
 from stream.metrics.trainer import TrainerMetrics
 from stream.records import Announcement
-from stream.telling_cycles import Cycled, latency_s
+from stream.telling_cycles import Cycled, latency_s, replace_json
 from stream.trainer import Trainer, through_of
 from stream.trainer_snapshot import packed, unpack
 
@@ -159,7 +159,7 @@ class Training:
     def decide(self, stop: Mapping[int, int]) -> None:
         """The next cycle takes what lies between `positions` and ``stop``. Raises OSError."""
         told = {"cycle": self.counts.cycles, "topic_id": self.lessons.topic_id, "stop": dict(stop)}
-        _replace(self.where.folder / PLAN, told)
+        replace_json(self.where.folder / PLAN, told)
 
     def cycle(self, records: Sequence[Record], stop: Mapping[int, int]) -> Cycled:
         """Carry out the plan with its records, in order. Raises BrokerUnreachable, OSError."""
@@ -179,6 +179,8 @@ class Training:
         self.counts.cycles += 1
         self.counts.events += len(taken.clicks)
         self._keep(trainer)
+        if verdict == Verdict.PUBLISH:
+            self._prune()  # only now: until the snapshot holds the new candidate, the old anchor is needed
         told = Cycled(
             cycle=self.counts.cycles,
             records=len(records),
@@ -196,7 +198,7 @@ class Training:
             seconds=time.monotonic() - began_s,
         )
         self.metrics.cycle(verdict, told.events, told.seconds, failed=bool(faults))
-        _replace(self.where.folder / REPORT, self.report() | {"newest": told.to_json()})
+        replace_json(self.where.folder / REPORT, self.report() | {"newest": told.to_json()})
         return told
 
     def report(self) -> dict[str, Any]:
@@ -221,7 +223,7 @@ class Training:
         trained, registry = trainer.release(decision), self.registry
         name = self._published_before(trained)
         try:
-            version = registry.publish(trained) if name is None else registry.load(name)
+            version = registry.publish(trained, trainer.base.name) if name is None else registry.load(name)
         except ModelError as error:  # nothing was published: what serves goes on serving
             log.error("the candidate was not published: %s", error)
             trainer.rejected()
@@ -236,8 +238,13 @@ class Training:
         written_s = [click.written_ms / 1000 for click in trainer.previous.clicks]
         self.latency_s = latency_s(written_s, time.time())
         self.metrics.published(time.time(), written_s)
-        registry.prune(self.where.keep_versions)
         return str(decision.verdict), decision.reason, version.name
+
+    def _prune(self) -> None:
+        try:
+            self.registry.prune(self.where.keep_versions)
+        except ModelError as error:  # old versions stay, and go another time
+            log.warning("old versions were not removed: %s", error)
 
     def _roll_back(self, trainer: Trainer) -> tuple[str, str, str | None]:
         assert trainer.previous is not None
@@ -288,10 +295,3 @@ class Training:
             "trainer": packed(trainer),
         }
         snapshot.save(self.where.folder / SNAPSHOT, KIND, VERSION, state)
-
-
-def _replace(path: Path, told: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(json.dumps(told) + "\n")
-    beside.replace(path)

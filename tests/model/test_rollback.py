@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from model import store
-from model.errors import VersionDamaged, VersionMissing, VersionWithdrawn
+from model.errors import VersionDamaged, VersionMissing, VersionOvertaken, VersionWithdrawn
 from model.lineage import anchor_of, removable, ways_back
 from model.registry import Current, Registry
 from model.version import Offsets
@@ -249,3 +249,15 @@ def test_no_event_both_trains_and_judges() -> None:
     """Such offsets cannot even be written down."""
     with pytest.raises(ValueError, match="partition 1: judged from offset 7"):
         Offsets(trained_through={1: 7}, judged_by={1: (7, 9)})
+
+
+def test_a_rollback_stands_against_what_was_made_for_the_version_before_it(directory: Path) -> None:
+    """A child of the version that was rolled back meanwhile is not published, and leaves no trace."""
+    registry = line_of(directory, None, None)
+    registry.rollback()
+    before = registry.list(), serving(registry)
+    with pytest.raises(VersionOvertaken, match="000001 serves, not 000002"):
+        registry.publish(replace(trained(seed=3), parent="000002"), "000002")
+
+    assert (registry.list(), serving(registry)) == before
+    assert registry.publish(replace(trained(seed=4), parent="000001"), "000001").name == "000003"
