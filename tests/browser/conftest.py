@@ -1,4 +1,4 @@
-"""One chromium for all tests of the page, a fresh page and a fresh server for each."""
+"""One chromium for a module of tests, a fresh page and a fresh server for each."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from tests.browser.stage import Stage
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Debian's chromium, driven by playwright; nothing is downloaded."""
+    """Debian's chromium, driven by playwright; nothing is downloaded.
+
+    For one module only: while playwright's synchronous side is up, an event loop runs in this thread, and tests
+    of other modules could start none of their own.
+    """
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
