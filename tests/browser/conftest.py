@@ -18,8 +18,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 def browser() -> Iterator[Any]:
     """Debian's chromium, driven by playwright; nothing is downloaded.
 
-    For one module only: while playwright's synchronous side is up, an event loop runs in this thread, and tests
-    of other modules could start none of their own.
+    For one module only: while playwright's synchronous side is up, an event loop runs in this thread, and
+    tests of other modules could start none of their own.
     """
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
