@@ -5,7 +5,7 @@ Does not know: Kafka, torch, what is served, who judges.
 
 Contenders rank alone, without memory and rows, after the lists of a turn are on their way. The twin is the
 first version; while it serves itself its line is the model's. A contender that cannot be loaded has no line,
-which is said once.
+one that fails while it ranks has none for the rest of that turn; either is said once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import Final
 
-from model.errors import ModelError
 from model.lineage import TWIN
 from stream.asking import Asking, Ranker, Unreadable
 from stream.lists import JUDGED_ITEMS
@@ -38,12 +37,14 @@ class Contenders:
         self._load = load
         self._executor = executor
         self._max_batch = max_batch
+        self.refused = 0  # versions that could not be loaded
         self._serving: str | None = None
         self._previous: str | None = None
         self._left = 0  # states for which the previous version still contends
         self._rankers: dict[str, Ranker] = {}
         self._coming: dict[str, Future[Ranker]] = {}
         self._missing: set[str] = set()
+        self._failed: set[str] = set()  # while ranking, at least once
 
     def adopt(self, version: str) -> None:
         """This version serves from now on."""
@@ -60,9 +61,11 @@ class Contenders:
         for name in [name for name, coming in self._coming.items() if coming.done()]:
             try:
                 self._rankers[name] = self._coming.pop(name).result()
-            except (ModelError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  whatever a version's files make the code do, lists go on
+                self.refused += 1
                 self._missing.add(name)
-                log.warning("version %s has no line in judgements: %s", name, error)
+                kind = type(error).__name__
+                log.warning("version %s has no line in judgements: %s: %s", name, kind, error)
 
     def forget(self, user: str) -> None:
         """Remember nothing of one user."""
@@ -74,19 +77,36 @@ class Contenders:
         without one of the model get none."""
         found: list[dict[str, Line]] = [{} for _ in asking]
         asked = [place for place, lines in enumerate(judged) if "model" in lines]
+        failed: set[str] = set()
         for start in range(0, len(asked), self._max_batch):
             part = asked[start : start + self._max_batch]
             for line, version in self._wanted().items():
                 if version == self._serving:
                     made = {place: judged[place]["model"] for place in part}
-                elif version in self._rankers:
-                    made = _ranked(self._rankers[version], {place: asking[place] for place in part})
+                elif version in self._rankers and version not in failed:
+                    try:
+                        made = _ranked(self._rankers[version], {place: asking[place] for place in part})
+                    except Exception as error:  # noqa: BLE001  no contender may cost a judgement
+                        failed.add(version)
+                        self._fails(version, error)
+                        continue
                 else:
                     continue
                 for place, told in made.items():
                     found[place][line] = told
             self._left -= len(part)
+        for version in failed:
+            for place in asked:
+                self._rankers[version].forget(asking[place].user)  # caches may have been left half written
         return found
+
+    def _fails(self, version: str, error: Exception) -> None:
+        if version not in self._failed:
+            self._failed.add(version)
+            kind = type(error).__name__
+            log.warning(
+                "version %s has no further line in judgements of this turn: %s: %s", version, kind, error
+            )
 
     def _wanted(self) -> dict[str, str]:
         """Line → version."""

@@ -76,7 +76,7 @@ class HotSwap:
         self._next_s = now_s + CHECK_S
         try:
             current = self._current()
-        except ModelError as error:
+        except (ModelError, OSError) as error:
             log.warning("the registry cannot be read, nothing changes: %s", error)
             self.settled = True
             return None
@@ -100,9 +100,10 @@ class HotSwap:
         self.settled = True
         try:
             ranker = coming.result()
-        except (ModelError, VersionUnfit, OSError) as error:
+        except Exception as error:  # noqa: BLE001  whatever a version's files make the code do, what serves goes on
             self.refused += 1
-            log.error("version %s refused, the old one keeps serving: %s", (self._seen or ("?",))[0], error)
+            version, kind = (self._seen or ("?",))[0], type(error).__name__
+            log.error("version %s refused, the old one keeps serving: %s: %s", version, kind, error)
             return None
         log.info("version %s (epoch %d) is ready", ranker.version, ranker.epoch)
         return ranker

@@ -36,10 +36,26 @@ class Backwards(FixedRanker):
         return ranking
 
 
+class Failing(FixedRanker):
+    """Fails while it ranks, as long as the test says so."""
+
+    failing = True
+    tried = 0
+
+    def rank(
+        self, asking: Sequence[Asking], n: int, others: Sequence[npt.NDArray[np.int64]] | None = None
+    ) -> Ranking:
+        self.tried += 1
+        if self.failing:
+            raise RuntimeError("sizes do not match")
+        return super().rank(asking, n, others)
+
+
 class Hall:
     """Contenders of a desk, loaded when the test says so."""
 
     def __init__(self, **versions: Ranker) -> None:
+        self.missing: type[Exception] = VersionMissing
         self.versions = {name[1:]: one for name, one in versions.items()}
         self.loads: list[str] = []
         self.executor = Later()
@@ -51,7 +67,7 @@ class Hall:
     def load(self, name: str) -> Ranker:
         self.loads.append(name)
         if name not in self.versions:
-            raise VersionMissing(name)
+            raise self.missing(name)
         return self.versions[name]
 
     def serve(self, ranker: Ranker) -> None:
@@ -63,7 +79,7 @@ class Hall:
         for future, work in self.executor.waiting:
             try:
                 future.set_result(work())
-            except VersionMissing as error:
+            except Exception as error:  # noqa: BLE001
                 future.set_exception(error)
         self.executor.waiting.clear()
         self.contenders.poll()
@@ -117,16 +133,39 @@ def test_the_previous_version_contends_for_a_while(monkeypatch: pytest.MonkeyPat
     assert all("twin" in one for one in lines)
 
 
-def test_a_missing_twin_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Judgements go on without its line, and nobody tries again."""
+@pytest.mark.parametrize("error", [VersionMissing, RuntimeError, ValueError])
+def test_a_missing_twin_is_said_once(error: type[Exception], caplog: pytest.LogCaptureFixture) -> None:
+    """Judgements go on without its line, nobody tries again, and why is counted and told."""
     hall = Hall()
+    hall.missing = error
     hall.serve(FixedRanker("000002"))
     for number in range(3):
         assert "twin" not in hall.judged(item=f"i{number}")
         hall.settle()
 
     assert hall.loads == [TWIN]
-    assert len([one for one in caplog.records if TWIN in one.getMessage()]) == 1
+    assert hall.contenders.refused == 1
+    [told] = [one.getMessage() for one in caplog.records if TWIN in one.getMessage()]
+    assert error.__name__ in told
+
+
+def test_a_twin_that_fails_costs_its_line_only(caplog: pytest.LogCaptureFixture) -> None:
+    """Every judgement of the turn goes out; the twin is asked once in a turn, and is back once it ranks."""
+    twin = Failing(TWIN)
+    hall = Hall(_000001=twin)
+    hall.serve(FixedRanker("000002"))
+
+    for failing in (True, True, False):
+        twin.failing = failing
+        out = hall.desk.answer([hall.world.ask(user, "i1") for user in ("ann", "bob", "cat")])
+        lines = [decode_judgement(one.value).lines for one in out if one.topic == "judgements"]
+        assert ["twin" in one for one in lines] == [not failing] * 3
+        assert all("model" in one for one in lines)
+
+    assert twin.tried == 1 + 1 + 2
+    assert twin.forgotten == ["ann", "bob", "cat"] * 2
+    [told] = [one.getMessage() for one in caplog.records if TWIN in one.getMessage()]
+    assert "RuntimeError" in told
 
 
 def test_lists_do_not_wait_for_contenders() -> None:

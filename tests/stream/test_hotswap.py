@@ -65,7 +65,7 @@ class Later(Executor):
         for future, work in self.waiting:
             try:
                 future.set_result(work())
-            except (VersionDamaged, VersionUnfit, OSError) as error:
+            except Exception as error:  # noqa: BLE001
                 future.set_exception(error)
         self.waiting.clear()
 
@@ -76,15 +76,18 @@ class Shelf:
     def __init__(self) -> None:
         self.now: Serving | None = None
         self.loads: list[tuple[str, int]] = []
-        self.damaged: set[str] = set()
+        self.damaged: dict[str, Exception] = {}
+        self.unreadable: Exception | None = None
 
     def current(self) -> Serving | None:
+        if self.unreadable is not None:
+            raise self.unreadable
         return self.now
 
     def load(self, version: str, epoch: int) -> Serving:
         self.loads.append((version, epoch))
         if version in self.damaged:
-            raise VersionDamaged(version)
+            raise self.damaged[version]
         assert self.now is not None
         return self.now
 
@@ -148,16 +151,23 @@ def test_a_rollback_is_another_epoch(swap: HotSwap, later: Later, shelf: Shelf) 
         assert (adopted.version, adopted.epoch) == (version, epoch)
 
 
-def test_a_damaged_version_is_refused_once(swap: HotSwap, later: Later, shelf: Shelf) -> None:
-    """A version that cannot be loaded is counted, not tried again, and the next one is welcome."""
+@pytest.mark.parametrize(
+    "error", [VersionDamaged("000001"), RuntimeError("sizes"), ValueError("shape")], ids=repr
+)
+def test_a_damaged_version_is_refused_once(
+    swap: HotSwap, later: Later, shelf: Shelf, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A version that cannot be loaded, or does not fit the code, is counted and told with the kind of its
+    error, not tried again, and the next one is welcome."""
     shelf.now = Serving("000001", 1)
-    shelf.damaged.add("000001")
+    shelf.damaged["000001"] = error
     swap.poll(0.0)
     later.run()
 
     assert swap.poll(1.0) is None
     assert swap.poll(2.0) is None
     assert (swap.refused, later.waiting) == (1, [])
+    assert f"000001 refused, the old one keeps serving: {type(error).__name__}" in caplog.text
 
     shelf.now = Serving("000002", 2)
     swap.poll(3.0)
@@ -192,6 +202,21 @@ def test_a_version_is_warm_before_it_serves(swap: HotSwap, later: Later, shelf: 
 
     assert {1, 16} <= set(shelf.now.batches)
     assert shelf.now.remembered == set()
+
+
+@pytest.mark.parametrize("error", [VersionDamaged("current"), OSError("stale handle")], ids=repr)
+def test_a_registry_that_cannot_be_read_changes_nothing(
+    swap: HotSwap, later: Later, shelf: Shelf, error: Exception
+) -> None:
+    """What serves goes on, nobody waits, and the registry is asked again."""
+    shelf.now, shelf.unreadable = Serving("000001", 1), error
+    assert swap.poll(0.0) is None
+    assert (swap.settled, swap.refused) == (True, 0)
+
+    shelf.unreadable = None
+    swap.poll(1.0)
+    later.run()
+    assert swap.poll(2.0) is shelf.now
 
 
 def test_canaries_leave_something_to_recommend() -> None:
