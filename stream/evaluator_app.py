@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from model.errors import ModelError
 from stream import clients
@@ -24,6 +26,9 @@ from stream.settings import Settings
 from stream.topics import TopicNames
 
 log = logging.getLogger("hopstream.evaluator")
+
+#: How long a first version that could not be read is left alone.
+AGAIN_S: Final = 30.0
 
 
 class EvaluatorRuns(StreamError):
@@ -59,7 +64,7 @@ def build(settings: Settings, bootstrap: str, ready_file: Path | None) -> Role:
             lock=lock,
             report_ms=settings.evaluator.report_ms,
             ready_file=ready_file,
-            first_version=lambda: _first_version(settings.models.dir),
+            first_version=Looking(settings.models.dir),
             metrics=metrics,
         )
     )
@@ -77,9 +82,21 @@ def _held(folder: Path) -> IO[str]:
     return lock
 
 
-def _first_version(directory: Path) -> WarmStart | None:
-    try:
-        return first_version(directory)
-    except (ModelError, OSError) as error:
-        log.warning("the first version cannot be read, groups stay unknown: %s", error)
-        return None
+class Looking:
+    """Looks for the first version; one that cannot be read is told once, and tried again after AGAIN_S."""
+
+    def __init__(self, directory: Path, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._directory = directory
+        self._clock_s = clock_s
+        self._again_s: float | None = None  # None: nothing has failed yet
+
+    def __call__(self) -> WarmStart | None:
+        if self._again_s is not None and self._clock_s() < self._again_s:
+            return None
+        try:
+            return first_version(self._directory)
+        except (ModelError, OSError) as error:
+            if self._again_s is None:
+                log.warning("the first version cannot be read, groups stay unknown: %s", error)
+            self._again_s = self._clock_s() + AGAIN_S
+            return None

@@ -24,11 +24,11 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from stream import snapshot
-from stream.agents import BACKFILL
 from stream.errors import StreamError
 from stream.evaluator import Evaluator
 from stream.groups import WarmStart
 from stream.intake import EVENTS, JUDGEMENTS, LISTS, Intake, Place, Record
+from stream.intake_record import intake_record
 from stream.metrics.evaluator import EvaluatorMetrics
 from stream.records import Quality, encode_quality
 from stream.topics import TopicNames
@@ -98,6 +98,8 @@ class Role:
             for role, topic in self._topics.items()
             for number in parts.evaluator.progress
         }
+        self._read: dict[TopicPartition, int] = {}  # offset of the next record to read
+        self._assigned: list[TopicPartition] = []
         self._keeping = _NowAndThen(parts.report_ms / 1000)
         self._telling = _NowAndThen(parts.report_ms / 1000)
         self._drawing = _NowAndThen(parts.report_ms / 1000)
@@ -125,16 +127,21 @@ class Role:
             return self._keep_and_tell()
         except KafkaError as error:
             raise EvaluatorGaveUp(f"The broker did not answer: {error!r}.") from error
+        except (StreamError, OSError) as error:  # a full disk
+            raise EvaluatorGaveUp(f"{error!r}") from error
         finally:
             parts.producer.close(timeout=1)
             parts.consumer.close(timeout_ms=5000)
             parts.lock.close()
 
     def _begin(self) -> None:
-        """Positions from the snapshot, else the oldest records."""
-        consumer, path = self.parts.consumer, self.parts.folder / SNAPSHOT
-        consumer.assign(list(self._places))
-        consumer.seek_to_beginning(*self._places)
+        """Positions from the snapshot, else the oldest records; the trainer's limit is there from now on."""
+        self._read = dict(self.parts.consumer.beginning_offsets(list(self._places)))
+        self._resume()
+        self._commit()
+
+    def _resume(self) -> None:
+        path = self.parts.folder / SNAPSHOT
         try:
             found = snapshot.load(path, KIND, VERSION)
         except snapshot.SnapshotDamaged as error:
@@ -149,21 +156,19 @@ class Role:
             return
         self.parts.evaluator.restore(found["evaluator"])
         self._intake.positions = {(role, number): offset for role, number, offset in found["positions"]}
-        for place, offset in self._intake.positions.items():
-            consumer.seek(TopicPartition(self._topics[place[0]], place[1]), offset)
+        for (role, number), offset in self._intake.positions.items():
+            place = TopicPartition(self._topics[role], number)
+            self._read[place] = max(self._read[place], offset)
         log.info("goes on with %d events judged", self.parts.evaluator.counts["judged"])
-        self._commit()
 
     def _turn(self) -> None:
         parts = self.parts
         if parts.evaluator.warm is None:
             parts.evaluator.warm = parts.first_version()
-        got = parts.consumer.poll(timeout_ms=POLL_MS)
-        for place, records in got.items():
-            self._intake.put(self._places[place], [_record(record) for record in records])
+        self._poll()
         if self._intake.work():
             self._taken_s, self._changed = time.monotonic(), True
-        self._hold_back()
+        self._refuse_impossible()
         if self._changed and time.monotonic() - self._taken_s >= IDLE_S:
             self._draw()
             self._keep_and_tell()
@@ -174,17 +179,29 @@ class Role:
             if self._telling.due() or self._keeping.due():
                 self._keep_and_tell()
 
-    def _hold_back(self) -> None:
-        """Read no further where records wait, and refuse those that would wait for ever."""
-        consumer = self.parts.consumer
+    def _poll(self) -> None:
+        """Read on where no record waits."""
+        consumer, held = self.parts.consumer, self._intake.held
+        wanted = [place for place, which in self._places.items() if which not in held]
+        if not wanted:
+            time.sleep(POLL_MS / 1000)
+            return
+        if wanted != self._assigned:  # a paused partition would keep what the client has fetched of it
+            self._assigned = wanted
+            consumer.assign(wanted)
+            for place in wanted:
+                consumer.seek(place, self._read[place])
+        for place, records in consumer.poll(timeout_ms=POLL_MS).items():
+            self._intake.put(self._places[place], [intake_record(record) for record in records])
+            self._read[place] = records[-1].offset + 1
+
+    def _refuse_impossible(self) -> None:
+        """Refuse records that would wait for ever."""
         held = self._intake.held
-        pausing = [place for place, which in self._places.items() if which in held]
-        consumer.pause(*pausing)
-        consumer.resume(*(place for place in self._places if place not in pausing))
         blocked = [number for role, number in held if role == JUDGEMENTS and (EVENTS, number) not in held]
         if blocked and time.monotonic() - self._taken_s >= IDLE_S:
             places = [TopicPartition(self._topics[EVENTS], number) for number in blocked]
-            ends = consumer.end_offsets(places)
+            ends = self.parts.consumer.end_offsets(places)
             if self._intake.refuse_impossible({place.partition: ends[place] for place in places}):
                 self._taken_s, self._changed = time.monotonic(), True
 
@@ -214,13 +231,9 @@ class Role:
         return report
 
     def _lags(self) -> dict[tuple[str, int], int]:
-        """(role of the topic, partition) → records that are not taken, as far as fetches have told."""
-        ends = {which: self.parts.consumer.highwater(place) for place, which in self._places.items()}
-        return {
-            which: max(0, end - self._intake.positions.get(which, 0))
-            for which, end in ends.items()
-            if end is not None
-        }
+        """(role of the topic, partition) → records that are not taken."""
+        positions = self._intake.positions
+        return {which: max(0, end - positions.get(which, 0)) for which, end in self._ends().items()}
 
     def _told_positions(self) -> dict[str, dict[str, int]]:
         """Role of the topic → partition → offset of the next record to take."""
@@ -275,21 +288,12 @@ class Role:
 
     def _reached(self, ends: dict[Place, int]) -> bool:
         """Whether all there was at the start is taken, or held back for ever by what is not there."""
-        consumer, positions = self.parts.consumer, self._intake.positions
+        consumer, positions, held = self.parts.consumer, self._intake.positions, self._intake.held
         read = all(
-            consumer.position(place) >= ends[which] or which in self._intake.held
+            which in held
+            or self._read[place] >= ends[which]
+            or (place in self._assigned and consumer.position(place) >= ends[which])  # no records at the end
             for place, which in self._places.items()
         )
         taken = all(positions.get(which, 0) >= end for which, end in ends.items() if which[0] != LISTS)
         return read and (taken or time.monotonic() - self._taken_s > 4 * IDLE_S)
-
-
-def _record(record: Any) -> Record:
-    return Record(
-        partition=record.partition,
-        offset=record.offset,
-        key=record.key,
-        value=record.value,
-        written_ms=record.timestamp,
-        backfill=any(name == BACKFILL for name, _ in record.headers or ()),
-    )

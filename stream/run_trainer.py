@@ -21,10 +21,10 @@ from typing import IO, Any, Final
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from stream.agents import BACKFILL
 from stream.cycles import MAX_RECORDS, Every, in_order, num_due, stops
 from stream.errors import BrokerUnreachable, StreamError
 from stream.intake import Record
+from stream.intake_record import intake_record
 from stream.telling_cycles import Cycled
 from stream.training import Training
 
@@ -159,7 +159,7 @@ class Role:
             for number in wanted:
                 consumer.seek(TopicPartition(self.parts.topic, number), self._read[number])
         for place, records in consumer.poll(timeout_ms=POLL_MS).items():
-            self._queues[place.partition] += [_record(one) for one in records]
+            self._queues[place.partition] += [intake_record(one) for one in records]
             self._read[place.partition] = records[-1].offset + 1
 
     def _due(self) -> dict[int, int] | None:
@@ -189,14 +189,3 @@ class Role:
         while any(self._read[number] < end for number, end in stop.items()) and not self._stopping:
             self._limits = {number: max(self._limits.get(number, 0), end) for number, end in stop.items()}
             self._poll()
-
-
-def _record(record: Any) -> Record:
-    return Record(
-        partition=record.partition,
-        offset=record.offset,
-        key=record.key,
-        value=record.value,
-        written_ms=record.timestamp,
-        backfill=any(name == BACKFILL for name, _ in record.headers or ()),
-    )

@@ -35,7 +35,7 @@ def evaluator(
     stream is judged, and the trainer reads no further.
 
     Exit status: 0 stopped, or all read with --once; 1 another evaluator has DIR; 2 configuration; 3 no
-    broker; 70 gave up on the broker (start it again).
+    broker; 70 gave up on the broker or the disk (start it again).
 
     Example: hopstream evaluator --once --json
     """
@@ -64,6 +64,9 @@ def evaluator(
             options.print_json(report)
     except EvaluatorGaveUp as error:
         logging.getLogger("hopstream.evaluator").error("%s", error)
+        status = INFRASTRUCTURE
+    except Exception:  # else threads of a client would keep the process
+        logging.getLogger("hopstream.evaluator").exception("ended by an error of its own")
         status = INFRASTRUCTURE
     logging.shutdown()
     os._exit(status)  # leave no thread of a client behind

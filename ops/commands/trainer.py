@@ -81,6 +81,9 @@ def trainer(
     except TrainerGaveUp as error:
         logging.getLogger("hopstream.trainer").error("%s", error)
         status = INFRASTRUCTURE
+    except Exception:  # else threads of a client would keep the process
+        logging.getLogger("hopstream.trainer").exception("ended by an error of its own")
+        status = INFRASTRUCTURE
     logging.shutdown()
     os._exit(status)  # leave no thread of a client behind
 
