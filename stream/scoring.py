@@ -20,6 +20,7 @@ from model.blend import NO_LINE
 from stream.asking import Asking, Place, Ranker, Ranking, Unreadable
 from stream.batcher import batches
 from stream.contending import Contenders, judgements
+from stream.floors import Floor, goes_on
 from stream.leading import Leading
 from stream.learning import Learner
 from stream.lists import JUDGED_ITEMS, Made, excluded, make_judgement, make_list
@@ -32,10 +33,6 @@ from stream.standing_in import StandIns
 from stream.tally import Tally
 
 log = logging.getLogger("hopstream.scorer")
-
-
-#: A list's place in the order of one user's lists: (topic id, offset, epoch).
-Floor = tuple[str, int, int]
 
 
 @dataclass(slots=True)
@@ -72,6 +69,7 @@ class Desk:
         self.leading = Leading() if leading is None else leading
         self.contenders = contenders
         self._judged: list[tuple[Asking, Judgement]] = []  # of lists that were made since `judged`
+        self._forgotten: list[str] = []  # users, since `judged`
         self.stand_ins = StandIns() if stand_ins is None else stand_ins
         self.metrics = ScorerMetrics() if metrics is None else metrics
         self.tally = Tally()
@@ -112,7 +110,12 @@ class Desk:
     def judged(self) -> list[Outgoing]:
         """Judgements of the lists that were made since the last call, contenders' lines among them."""
         judged, self._judged = self._judged, []
-        return judgements(judged, self.contenders)
+        out = judgements(judged, self.contenders)
+        forgotten, self._forgotten = self._forgotten, []
+        if self.contenders is not None:
+            for user in forgotten:  # only now: states before the forget have just been in their caches
+                self.contenders.forget(user)
+        return out
 
     def lists(self, waiting: Sequence[Asking]) -> list[Outgoing]:
         """Lists and dead letters for these requests, given in arrival order, a user's lists in that order.
@@ -147,17 +150,17 @@ class Desk:
         questions: dict[int, _Question] = {}
         for position, asking in enumerate(part):
             judging.append(self.learn(asking.header))
-            if asking.header.forgotten and self.ranker is not None:
-                self.ranker.forget(asking.user)
-                if self.contenders is not None:
-                    self.contenders.forget(asking.user)
             if position in answered:
                 try:
                     questions[position] = self._question(asking)
                 except Unreadable as error:
                     out.append(self._refuse(asking, error))
+        forgotten = [asking.user for asking in part if asking.header.forgotten]
+        self._forgotten += forgotten
+        self._drop(forgotten)
         started_ms = self._clock_ms()
         places, ranking, refused = self._rank(list(questions.values()))
+        self._drop(forgotten)  # again: states before the forget may have been ranked beside it
         out += [self._refuse(asking, error) for asking, error in refused]
         mixing_ms = self._clock_ms()
         unreadable = {id(asking) for asking, _ in refused}
@@ -165,6 +168,9 @@ class Desk:
             if judging[position] and asking.header.item is not None:
                 self.leading.judge(asking.user, asking.header.item)
                 self.stand_ins.clicked(asking.user, asking.header.item)
+            if asking.header.forgotten:
+                self.leading.forget(asking.user)
+                self.stand_ins.forget(asking.user)
             question = questions.get(position)
             if question is None or id(asking) in unreadable:
                 continue
@@ -179,6 +185,12 @@ class Desk:
         self.metrics.stages["memory"].observe(max(0.0, started_ms - began_ms) / 1000)
         self.metrics.stages["mix"].observe(max(0.0, mix_ms) / 1000)
         return out
+
+    def _drop(self, users: Sequence[str]) -> None:
+        """The caches of the version that serves hold nothing of these users."""
+        if self.ranker is not None:
+            for user in users:
+                self.ranker.forget(user)
 
     def _question(self, asking: Asking) -> _Question:
         """What this moment's memory and popularity say to it. Raises Unreadable."""
@@ -252,7 +264,7 @@ class Desk:
         if popular is None:  # only the fallback needs it: not judged, so its order does not matter
             popular = self._popular(asking) if place is None or not place.known else []
         out = []
-        if self._goes_on(header, made.epoch):
+        if goes_on(self.floors, header, made.epoch):
             self.tally.lists += 1
             made_list = make_list(header, place, mixed, popular, made)
             age_ms = None if asking.again else made.made_ms - header.produced_ms
@@ -272,8 +284,6 @@ class Desk:
         """Model and memory added up under the weight that leads now, which this list will judge too."""
         header = question.asking.header
         if header.forgotten:
-            self.leading.forget(header.user)
-            self.stand_ins.forget(header.user)
             return None
         num_items = max(self._top_n, JUDGED_ITEMS)
         rows = None if place is None else self.stand_ins.rows(place, self.learner.memory)
@@ -288,13 +298,3 @@ class Desk:
         num_events = header.lengths[0]
         self.leading.shown(header.user, num_events, *self._mixer.lists(blended))
         return self._mixer.mixed(blended, num_items, self.leading.serving(num_events))
-
-    def _goes_on(self, header: Header, epoch: int) -> bool:
-        """Whether a list for this state does not go back behind one that another scorer has sent."""
-        floor = self.floors.get(header.user)
-        if floor is None:
-            return True
-        if floor[0] == header.topic_id and (header.offset, epoch) < floor[1:]:
-            return False
-        del self.floors[header.user]
-        return True

@@ -15,12 +15,11 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from stream.clients import consumer
 from stream.errors import BrokerUnreachable
+from stream.floors import Floor
 from stream.records import decode_list
 
 #: A read gives up after this long without an answer.
 SILENCE_MS = 10_000
-
-Floor = tuple[str, int, int]
 
 log = logging.getLogger("hopstream.scorer")
 
