@@ -38,9 +38,9 @@ class Adopting:
             self._desk.contenders.poll()
 
     def first(self, stopping: Callable[[], bool]) -> None:
-        """Before the first request: a desk that has learned nothing starts from what the version brings that
-        serves now; where there is none, or it is refused, nobody waits."""
-        while self._desk.ranker is None and not self._desk.learner.num_learned and not stopping():
+        """Before the first request: wait for the version that serves now, whatever was learned before, so
+        that no list says that there is none; where there is none, or it is refused, nobody waits."""
+        while self._desk.ranker is None and not stopping():
             self.poll()
             if self._swap.settled:
                 return

@@ -66,6 +66,10 @@ class Moves(ConsumerRebalanceListener):  # type: ignore[misc]
         """How long a rebalance, or the first joining, has been under way; 0 if none is."""
         return 0.0 if self.settled else time.monotonic() - self._unsettled_since_s
 
+    def joins(self) -> None:
+        """The first joining begins now, not when this was made."""
+        self._unsettled_since_s = time.monotonic()
+
     def take(self) -> Moved:
         """What moved since the last call; the owner calls it after each poll."""
         moved, self._moved = self._moved, Moved()

@@ -42,8 +42,9 @@ log = logging.getLogger("hopstream.scorer")
 
 #: A turn takes at most this many full batches: it must end well within Kafka's poll interval of 300 s.
 BATCHES_PER_TURN = 4
-#: Users scored again for a new version in one idle moment; more would keep a click waiting.
+#: Users scored again for a new version in one idle moment, and beside clicks; more would keep clicks waiting.
 RESCORED_AT_ONCE = 32
+RESCORED_BESIDE = 4
 #: An idle poll, ms; also how fast a signal is noticed.
 IDLE_MS = 100
 REPORT_S = 10.0
@@ -73,9 +74,7 @@ class Parts:
     ready_file: Path | None
     header_log: HeaderLog
     checkpoint: Checkpoint
-    tail: Callable[
-        [str, Sequence[int], int], dict[int, list[ConsumerRecord]]
-    ]  # newest records; takeover.tail
+    tail: Callable[[str, Sequence[int], int], dict[int, list[ConsumerRecord]]]  # takeover.tail
 
 
 class Role:
@@ -112,6 +111,7 @@ class Role:
         self._heart.start()
         try:
             self._adopting.first(lambda: self._stopping)
+            self._moves.joins()  # loading took its time, and no poll could join
             while not self._stopping:
                 self._turn()
             parts.checkpoint.close(self._learned())
@@ -128,8 +128,8 @@ class Role:
             raise ScorerGaveUp(f"A rebalance was not finished within {STALLED_S:.0f} s.")
         if records:
             self._answer(records)
-        elif parts.recent.waiting and self._moves.settled:
-            kept = parts.recent.take(RESCORED_AT_ONCE)
+        if parts.recent.waiting and self._moves.settled:
+            kept = parts.recent.take(RESCORED_BESIDE if records else RESCORED_AT_ONCE)
             again = [Asking(one.raw, one.partition, one.offset, _now_ms(), again=True) for one in kept]
             self._confirming.send(parts.desk.answer(again))
         now_s = time.monotonic()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
+import pytest
 from kafka import TopicPartition
 
 from stream.membership import Moves
@@ -65,6 +67,19 @@ def test_a_rebalance_that_changes_nothing_loses_nothing() -> None:
 
     assert (moved.revoked, moved.lost, moved.gained, moved.happened) == ({0, 1}, set(), set(), True)
     assert not moves.take().happened
+
+
+def test_the_first_joining_takes_its_time_from_when_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was waited for before is no part of it."""
+    clock = SimpleNamespace(now_s=0.0, monotonic=lambda: clock.now_s)
+    monkeypatch.setattr("stream.membership.time", clock)
+    moves = Moves()
+    clock.now_s = 100.0
+    assert moves.unsettled_s() == 100.0
+    moves.joins()
+    clock.now_s = 101.0
+
+    assert moves.unsettled_s() == 1.0
 
 
 def test_moved_partitions_are_told_apart() -> None:
