@@ -58,9 +58,10 @@ def test_users_wait_for_a_new_version_under_load_too(world: World) -> None:
         recent.ask_again()
         return [request("u5", 0, 6)]
 
-    world.run(assigned(0), hands(*users), nothing_new, swapped, nothing_new)
+    more = hands(request("u5", 0, 7))
+    world.run(assigned(0), hands(*users), nothing_new, swapped, nothing_new, more, nothing_new)
 
     again = states(world)[len(users) :]
     assert again[0] == ("u5", 6)
-    assert again[1 : 1 + RESCORED_BESIDE] == [(f"u{number}", number) for number in (4, 3, 2, 1)]
-    assert "u5" not in [user for user, _ in again[1:]]
+    assert again[1 : 1 + RESCORED_BESIDE] == [("u4", 4), ("u3", 3), ("u2", 2), ("u1", 1)]
+    assert again[1 + RESCORED_BESIDE :] == [("u5", 7), ("u0", 0)]
