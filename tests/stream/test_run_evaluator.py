@@ -46,6 +46,7 @@ class Broker:
         self.at: dict[TopicPartition, int] = {}
         self.assignments: list[set[TopicPartition]] = []
         self.commits: list[dict[int, int]] = []
+        self.handed: list[tuple[TopicPartition, int]] = []
 
     def assign(self, places: list[TopicPartition]) -> None:
         self.assignments.append(set(places))
@@ -62,6 +63,7 @@ class Broker:
             some = self.logs[place][at : at + 5]
             if some and (place.topic != self.slow or self.polls >= self.slow_from):
                 found[place], self.at[place] = some, at + len(some)
+                self.handed += [(place, record.offset) for record in some]
         return found
 
     def position(self, place: TopicPartition) -> int:
@@ -109,6 +111,7 @@ def test_what_was_held_back_is_read_on_later(tmp_path: Path) -> None:
     free = role(Broker(LYING), tmp_path / "free").run(until_end=True)
 
     assert any(all(place.topic != NAMES.judgements for place in places) for places in slow.assignments)
+    assert len(slow.handed) == len(set(slow.handed)) == len(LYING)
     assert held["judged"]["events"] > 50
     assert held["judged"] == free["judged"]
     assert held["positions"] == free["positions"]
