@@ -137,7 +137,7 @@ def _version(columns: EventColumns, config: ModelConfig) -> Version:
     return Version(
         name="untrained",
         epoch=0,
-        manifest={},
+        manifest={"parent": None},
         config=config,
         catalogue=catalogue,
         weights={name: tensor.numpy() for name, tensor in model.state_dict().items()},
