@@ -314,6 +314,19 @@ def test_weights_make_it_again(past: Past) -> None:
     assert torch.equal(one, two)
 
 
+def test_weights_of_another_shape_are_refused() -> None:
+    """Prototypes of a wider network, and an array that is missing, are told by name."""
+    backbone = network(MME)
+    mos = new(backbone)
+    wider = {**mos.weights(), "router.c_KD": np.zeros((THEMES, 2 * MME.dim), np.float32)}
+    fewer = {name: array for name, array in mos.weights().items() if name != "generation_K"}
+
+    with pytest.raises(RuntimeError, match=r"size mismatch for router\.c_KD"):
+        MoS.from_weights(mos.config, backbone, wider)
+    with pytest.raises(RuntimeError, match=r"Missing key.*generation_K"):
+        MoS.from_weights(mos.config, backbone, fewer)
+
+
 def test_what_cannot_be_is_refused(past: Past) -> None:
     """A network told the next event's time, kinds without global, an unknown routing, too long a sequence."""
     late = network(replace(MME, query_time="next"))

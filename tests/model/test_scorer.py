@@ -347,9 +347,10 @@ def test_seen_items_return_when_the_data_set_repeats(version) -> None:
     assert ranked.known
 
 
-def test_long_sequences_are_read_from_their_newest_events(version) -> None:
-    """Thirty events are encoded as their newest 24; all thirty stay filtered."""
-    events = events_of(30)
+@pytest.mark.parametrize("length", [30, 10_000])
+def test_long_sequences_are_read_from_their_newest_events(version, length: int) -> None:
+    """Thirty events, or ten thousand, are encoded as their newest 24; all of them stay filtered."""
+    events = [(f"item-{number % 100}", ts_ms) for number, (_, ts_ms) in enumerate(events_of(length))]
     question = plain(events)
     shorter = replace(question, sequences={"history": events, "global": events[-24:]})
 
@@ -357,6 +358,8 @@ def test_long_sequences_are_read_from_their_newest_events(version) -> None:
     (expected,) = scorer_of(version()).rank([shorter.asked()], ITEMS).lists
 
     assert ranked.items == expected.items
+    assert ranked.positions == 24
+    assert len(ranked.items) == ITEMS - min(length, 100)
     assert not {item for item, _ in events} & set(ranked.items)
 
 
