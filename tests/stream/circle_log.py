@@ -5,19 +5,25 @@ Knows: records as they lie on the topic. Does not know: Kafka.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 
+from model import gate, watch
 from model.config import ModelConfig
 from model.finetune import TuneConfig
+from model.gate import Decision, Evidence, Verdict
+from model.learner import Cycle, Learner
 from model.memory import MemoryConfig
 from model.registry import Registry
 from model.train import warm_start
 from model.version import Trained
+from stream import trainer, training
 from stream.cycles import Every, in_order, num_due, stops
 from stream.events import Interaction, encode
 from stream.history import Rules
@@ -74,6 +80,7 @@ class Fake:
     folder: Path
     records: list[list[Record]]
     every: int = 420
+    config: TuneConfig = TUNE
     announced: list[Announcement] = field(default_factory=list)
 
     @property
@@ -86,7 +93,7 @@ class Fake:
                 folder=self.folder / "trainer",
                 models=self.folder / "models",
                 keep_versions=9,
-                config=TUNE,
+                config=self.config,
                 filter_seen=False,
             ),
             lessons=Lessons(RULES, "t", MemoryConfig(window=4, neighbours=16)),
@@ -124,3 +131,41 @@ class Fake:
 
     def _announce(self, told: Sequence[Announcement]) -> None:
         self.announced += told
+
+
+def small_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate that is content with less, of the same rule."""
+    for module in (gate, training):
+        monkeypatch.setattr(module, "MIN_EVENTS", 200)
+
+
+def verdicts(told: Sequence[Cycled]) -> list[str]:
+    return [one.verdict for one in told]
+
+
+def spoiled(cycle: Callable[..., Cycle]) -> Callable[..., Cycle]:
+    """Sane to look at, and no good: items have each other's rows."""
+
+    def spoiling(self: Learner, lines: Any) -> Cycle:
+        found = cycle(self, lines)
+        rows = self.model.items.data[65:].clone()
+        self.model.items.data[65:] = rows.roll(11, 0)
+        return found
+
+    return spoiling
+
+
+def planted(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> Fake:
+    """Version 2 is worse than version 1 and serves, because the gate was asleep; the watch looks early."""
+    monkeypatch.setattr(watch, "LOOKS", (150, 300, 600))
+    with monkeypatch.context() as asleep:
+        asleep.setattr(Learner, "cycle", spoiled(Learner.cycle))
+        fake.run(most=1)
+    with monkeypatch.context() as asleep:
+        asleep.setattr(trainer, "decide", nodding)
+        assert verdicts(fake.run(most=1)) == ["publish"]
+    return fake
+
+
+def nodding(evidence: Evidence, **names: Any) -> Decision:
+    return replace(gate.decide(evidence, **names), verdict=Verdict.PUBLISH)
