@@ -36,7 +36,7 @@ from model.finetune import (
 )
 from model.growth import Items, first_rows, grow
 from model.names import Arrays, inside, pack_record, under, unpack_record
-from model.reservoir import Reservoir
+from model.reservoir import Reservoir, owner_of
 from model.trails import Trails
 from model.version import Weights
 
@@ -101,7 +101,7 @@ class Learner:
     @property
     def num_waiting(self) -> int:
         """Events that the next cycle will learn."""
-        return sum(trail.new for trail in self.trails.waiting())
+        return sum(trail.new for _, trail in self.trails.waiting())
 
     def remember(self, columns: EventColumns, counted: bool = False) -> None:
         """Events that the weights have learned already: they count, and may be replayed.
@@ -120,6 +120,11 @@ class Learner:
         self.trails.observe(user, self.items.observe(item, ts_ms, num), ts_ms)
         self.now_ms = max(self.now_ms, ts_ms)
         self.num_events += 1
+
+    def forget(self, user: str) -> None:
+        """Nothing of a user is learned or replayed from now on; what was learned stays in the weights."""
+        self.trails.forget(user)
+        self.reservoir.forget(owner_of(user))
 
     def live(self) -> npt.NDArray[np.bool_]:
         """(A,) by catalogue line: which items are candidates now; the others are archived."""
@@ -247,8 +252,9 @@ class Learner:
     def _keep(self) -> None:
         """What waited becomes the past."""
         width = self.reservoir.width
-        for trail in self.trails.waiting():
+        for user, trail in self.trails.waiting():
+            owner = owner_of(user)
             for end in range(len(trail.codes) - trail.new + 1, len(trail.codes) + 1):
-                begin = max(0, end - width)
-                self.reservoir.offer(trail.codes[begin:end], trail.times_ms[begin:end], self._random)
+                cut = slice(max(0, end - width), end)
+                self.reservoir.offer(owner, trail.codes[cut], trail.times_ms[cut], self._random)
         self.trails.learned()

@@ -63,9 +63,9 @@ class Trails:
         self._waiting[user] = trail
         return trail
 
-    def waiting(self) -> list[Trail]:
-        """Trails with events that are not learned, by their first such event."""
-        return list(self._waiting.values())
+    def waiting(self) -> list[tuple[str, Trail]]:
+        """Users with events that are not learned, by their first such event, and their trails."""
+        return list(self._waiting.items())
 
     def cuts(self, window: int) -> list[Cut]:
         """Stretches of at most ``window`` + 1 events that hold every event not learned as a target once.

@@ -226,7 +226,7 @@ class Trainer:
     def _restore(self, kept: Kept) -> None:
         self.learner = restored(kept.arrays, self.base, self.config)
         for user in self.forgotten:
-            self.learner.trails.forget(user)
+            self.learner.forget(user)
 
     def _loaded(self, name: str) -> Version | None:
         """A published version, None where it is gone or damaged."""
@@ -242,12 +242,12 @@ class Trainer:
         return successor(self.learner, self.base, candidate.cycle, _columns(self.serving.clicks), offsets)
 
     def _forget(self, users: Collection[str]) -> None:
-        """Erase users from all that may still be learned; replayed windows name no users."""
+        """Erase users from all that may still be learned or replayed."""
         if not users:
             return
         self.forgotten = [*self.forgotten, *users][-MAX_KEPT:]
         for user in users:
-            self.learner.trails.forget(user)
+            self.learner.forget(user)
         for clicks in (self.waiting, self.known, self.serving.clicks, *_of(self.previous)):
             clicks[:] = [click for click in clicks if click.user not in users]
 

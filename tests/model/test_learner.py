@@ -149,3 +149,20 @@ def test_without_events_nothing_changes() -> None:
 
     assert learner.digest() == before
     assert np.isnan(report.loss)
+
+
+def test_a_forgotten_user_is_neither_learned_nor_replayed() -> None:
+    """What waited of theirs is no event of the cycle, and no window of theirs is left to draw."""
+    columns = log(150)
+    learner = started(columns, 100)
+    tell(learner, columns, 100, 150)
+    theirs = int((columns.user[100:] == 3).sum())
+    for user in columns.users:
+        if user != "u3":
+            learner.forget(user)
+
+    assert learner.num_waiting == theirs > 0
+    learner.forget("u3")
+    report = learner.cycle({})
+
+    assert (report.events, report.replayed, len(learner.reservoir)) == (0, 0, 0)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.reservoir import Reservoir
+from model.reservoir import Reservoir, owner_of
 
 
 def filled(num: int, capacity: int, seed: int = 0) -> tuple[Reservoir, np.random.Generator]:
     reservoir, random = Reservoir(3, capacity), np.random.default_rng(seed)
     for number in range(num):
-        reservoir.offer([number, number + 1], [number, number + 1], random)
+        reservoir.offer(number % 2, [number, number + 1], [number, number + 1], random)
     return reservoir, random
 
 
@@ -31,8 +31,8 @@ def test_every_event_of_the_past_is_kept_with_the_same_chance() -> None:
 def test_windows_are_the_newest_events_and_one_alone_is_none() -> None:
     """Longer histories are cut at their start; a user's first event teaches nothing."""
     reservoir, random = Reservoir(3, 5), np.random.default_rng(0)
-    reservoir.offer([7], [70], random)
-    reservoir.offer([1, 2, 3, 4], [10, 20, 30, 40], random)
+    reservoir.offer(1, [7], [70], random)
+    reservoir.offer(1, [1, 2, 3, 4], [10, 20, 30, 40], random)
     drawn = reservoir.draw(9, random)
 
     assert [(codes.tolist(), times.tolist()) for codes, times in drawn] == [([2, 3, 4], [20, 30, 40])]
@@ -52,8 +52,8 @@ def test_a_snapshot_goes_on_the_same() -> None:
     other, other_random = Reservoir.from_arrays(reservoir.to_arrays()), np.random.default_rng()
     other_random.bit_generator.state = random.bit_generator.state
     for number in range(30):
-        reservoir.offer([number, 0], [0, 1], random)
-        other.offer([number, 0], [0, 1], other_random)
+        reservoir.offer(1, [number, 0], [0, 1], random)
+        other.offer(1, [number, 0], [0, 1], other_random)
     ours, theirs = reservoir.draw(9, random), other.draw(9, other_random)
 
     assert all(np.array_equal(one[0], two[0]) for one, two in zip(ours, theirs, strict=True))
@@ -64,3 +64,27 @@ def test_a_window_needs_two_events_and_a_place(width: int, capacity: int) -> Non
     """Anything less is refused."""
     with pytest.raises(ValueError, match="two events"):
         Reservoir(width, capacity)
+
+
+def test_a_forgotten_owner_is_never_drawn_again() -> None:
+    """Their windows go, a snapshot holds none of their events, everybody else's stay."""
+    reservoir, random = filled(40, 100)
+    reservoir.forget(1)
+    drawn = reservoir.draw(99, random)
+    kept = reservoir.to_arrays()
+
+    assert (
+        sorted(int(codes[0]) for codes, _ in drawn)
+        == list(range(0, 40, 2))
+        == sorted(kept["codes"][kept["lengths"] > 0][:, 0].tolist())
+    )
+    assert len(reservoir) == 20
+    assert not kept["codes"][kept["lengths"] == 0].any()
+    assert not kept["times_ms"][kept["lengths"] == 0].any()
+    assert len(Reservoir.from_arrays(kept)) == 20
+
+
+def test_an_owner_is_one_number_and_names_nobody() -> None:
+    """The same in every run, another for everybody else, and 64 bits wide."""
+    assert owner_of("ann") == owner_of("ann") != owner_of("bob")
+    assert all(-(1 << 63) <= owner_of(str(number)) < 1 << 63 for number in range(100))
