@@ -21,6 +21,7 @@ from stream.history import Rules
 from stream.judging import Judge, Judged, Verdict
 from stream.lists import JUDGED_ITEMS
 from stream.newcomers import Newcomers
+from stream.overlap import Overlap, Through
 from stream.progress import Progress
 from stream.requests import sampled
 from stream.standings import TOP, Standings, joined
@@ -71,8 +72,10 @@ class Evaluator:
         sample_share: float,
         filter_seen: bool,
         window: int,
+        trained_through: Callable[[str], Through | None],
     ) -> None:
-        """``topic_id``: of the events topic; what belongs to another generation of it is passed over."""
+        """``topic_id``: of the events topic; what belongs to another generation of it is passed over;
+        ``trained_through``: how far a version was trained, None for one that cannot be read."""
         self.warm: WarmStart | None = None
         self.counts = dict.fromkeys(("judged", "late", "without_list", "bad_records", "foreign", "missed"), 0)
         self.upto: dict[int, int] = {}  # partition → offset of the newest judged event
@@ -86,6 +89,7 @@ class Evaluator:
         self._standings = Standings(window, partitions)
         self._exposure = Exposure()
         self._newcomers = Newcomers()
+        self._overlap = Overlap(trained_through)
         self._bands: dict[str, dict[str, Interval]] = {"all": {}, "window": {}}
         self._lost: set[int] = set()  # offsets whose verdict is not counted
 
@@ -218,6 +222,7 @@ class Evaluator:
             return
         self.counts["judged"] += 1
         self.counts["late"] += verdict.late
+        self._overlap.judged(event, made)
         shown = {name: self._exposure.codes(line.items[:TOP]) for name, line in made.lines.items()}
         had_events: Callable[[str], bool] = self._exposure.had_events
         kinds = groups_of(event, self.warm, filter_seen=self._filter_seen, had_events=had_events)
@@ -249,6 +254,7 @@ class Evaluator:
                 "share_in_time": round((counts["judged"] - counts["late"]) / total, 5) if total else None,
                 "waiting": self.waiting,
             },
+            "overlap": self._overlap.report(),
             "new_items": self._newcomers.figures(),
             "warm_start": self.warm.version if self.warm else None,
             "records": {name: counts[name] for name in ("bad_records", "foreign", "missed")},
@@ -272,6 +278,7 @@ class Evaluator:
             "standings": self._standings.state(),
             "exposure": self._exposure.state(),
             "newcomers": self._newcomers.state(),
+            "overlap": self._overlap.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -288,3 +295,4 @@ class Evaluator:
         self._standings.restore(state["standings"])
         self._exposure.restore(state["exposure"])
         self._newcomers.restore(state["newcomers"])
+        self._overlap.restore(state["overlap"])

@@ -9,6 +9,7 @@ import fcntl
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -21,6 +22,7 @@ from stream.groups import WarmStart, first_version
 from stream.history import Rules
 from stream.metrics.evaluator import EvaluatorMetrics
 from stream.metrics.exposition import serve
+from stream.overlap import Through
 from stream.run_evaluator import Parts, Role
 from stream.settings import Settings
 from stream.topics import TopicNames
@@ -49,6 +51,7 @@ def build(settings: Settings, bootstrap: str, ready_file: Path | None) -> Role:
         sample_share=settings.worker.sample_share,
         filter_seen=settings.scorer.filter_seen,
         window=settings.evaluator.window,
+        trained_through=partial(trained_through, settings.models.dir),
     )
     metrics = EvaluatorMetrics(folder)
     serve(metrics.registry, settings.metrics.host, settings.metrics.evaluator_port)
@@ -80,6 +83,18 @@ def _held(folder: Path) -> IO[str]:
         lock.close()
         raise EvaluatorRuns(f"({folder})") from None
     return lock
+
+
+def trained_through(directory: Path, version: str) -> Through | None:
+    """How far a published version was trained, by its manifest; None where that cannot be read."""
+    from model.registry import Registry  # torch comes in here, as in groups.py
+
+    try:
+        offsets = Registry(directory).manifest(version)["offsets"]
+    except (ModelError, OSError) as error:
+        log.warning("how far version %s was trained is not known: %s", version, error)
+        return None
+    return {int(partition): last for partition, last in (offsets or {}).get("trained_through", {}).items()}
 
 
 class Looking:

@@ -34,8 +34,9 @@ def evaluator(
     `quality` topic every few seconds; what is known survives a crash in DIR/snapshot. It commits how far the
     stream is judged, and the trainer reads no further.
 
-    Exit status: 0 stopped, or all read with --once; 1 another evaluator has DIR; 2 configuration; 3 no
-    broker; 70 gave up on the broker or the disk (start it again).
+    Exit status: 0 stopped, or all read with --once; 1 another evaluator has DIR or, with --once, an event
+    judged a version that had been trained through it; 2 configuration; 3 no broker; 70 gave up on the broker
+    or the disk (start it again).
 
     Example: hopstream evaluator --once --json
     """
@@ -44,7 +45,7 @@ def evaluator(
     import signal
 
     from ops.broker import resolve_bootstrap
-    from ops.exit_codes import INFRASTRUCTURE
+    from ops.exit_codes import CHECK_FAILED, INFRASTRUCTURE
     from stream.evaluator_app import build
     from stream.run_evaluator import EvaluatorGaveUp
 
@@ -62,6 +63,8 @@ def evaluator(
         typer.echo(told(report), err=as_json)
         if as_json:
             options.print_json(report)
+        if once and report["overlap"]["events"]:
+            status = CHECK_FAILED
     except EvaluatorGaveUp as error:
         logging.getLogger("hopstream.evaluator").error("%s", error)
         status = INFRASTRUCTURE
@@ -72,12 +75,26 @@ def evaluator(
     os._exit(status)  # leave no thread of a client behind
 
 
+def overlap(found: dict[str, Any]) -> list[str]:
+    """What is wrong with the separation of training and judging, a line each; nothing where it holds."""
+    lines = []
+    if found["events"]:
+        lines.append(
+            f"ERROR: {found['events']:,} events judged a version that had been trained through them: "
+            f"{'; '.join(found['examples'])}."
+        )
+    if found["unchecked"]:
+        lines.append(f"{found['unchecked']:,} events judged a version whose manifest cannot be read.")
+    return lines
+
+
 def told(report: dict[str, Any]) -> str:
     """The report for people."""
     judged = report["judged"]
     lines = [
         f"{judged['events']:,} events judged, {judged['without_list']:,} without a list, "
-        f"{judged['late']:,} by a late one, {judged['waiting']:,} waiting."
+        f"{judged['late']:,} by a late one, {judged['waiting']:,} waiting.",
+        *overlap(report["overlap"]),
     ]
     for scope, title in (("lines", "all time"), ("window", "window")):
         lines.append(f"{title}:")

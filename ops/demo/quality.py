@@ -57,5 +57,6 @@ def told_quality(report: Mapping[str, Any]) -> dict[str, Any]:
             line: {key: figures.get(key) for key in TOLD} for line, figures in report["lines"].items()
         },
         "judged": report["judged"],
+        "overlap": report.get("overlap"),
         "new_items": report.get("new_items"),
     }

@@ -25,6 +25,12 @@ def unexplained(observed: Mapping[str, Any], ledger: Ledger, num_sent: int) -> l
         problems.append(f"{observed['incomplete_users']} users' newest list misses their newest event.")
     if observed["unreadable_lists"]:
         problems.append(f"{observed['unreadable_lists']} records are no lists.")
+    overlap = observed["overlap"]  # None: no evaluator has told anything
+    if overlap and overlap["events"]:
+        problems.append(
+            f"{overlap['events']} events judged a version that had been trained through them "
+            f"({overlap['examples'][0]})."
+        )
     if not ledger.balanced:
         problems.append(
             "The stored state is not what the events topic adds up to "

@@ -47,12 +47,13 @@ QUALITY = Board(
         ),
         Panel(
             "Judged events",
-            "Waiting and missed ones beside those that the figures stand on.",
+            "Waiting and missed ones beside those that the figures stand on; none may be known to its judge.",
             "short",
             (
                 ('hopstream_prequential_events{line="served"}', "{{window}}"),
                 ("hopstream_judge_waiting_events", "waiting"),
                 ("hopstream_judgements_missed_total", "missed"),
+                ("hopstream_judged_after_training_events_total", "trained through"),
                 (rate("hopstream_judged_events_total"), "judged per s"),
                 (rate("hopstream_judgements_total"), "judgements per s"),
             ),

@@ -54,6 +54,12 @@ class EvaluatorMetrics:
             "Judgements that were gone before they were read.",
             kind="counter",
         )
+        self._overlap = Current(
+            registry,
+            "hopstream_judged_after_training_events_total",
+            "Events that judged a version which had been trained through them; there must be none.",
+            kind="counter",
+        )
         self._waiting = Gauge(
             "hopstream_judge_waiting_events", "Events without a verdict so far.", registry=registry
         )
@@ -95,6 +101,7 @@ class EvaluatorMetrics:
             }
         )
         self._waiting.set(judged["waiting"])
+        self._overlap.set({(): float(report["overlap"]["events"])})
         self._missed.set({(): float(report["records"]["missed"])})
 
     def lagging(self, waiting: Mapping[tuple[str, int], int]) -> None:

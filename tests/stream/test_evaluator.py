@@ -17,6 +17,8 @@ from stream.records import Judgement, Line, StateRef, encode_judgement
 from tests.stream.small_stream import PARTITIONS, RULES, Lying, stream
 
 LYING = stream()
+#: Version → how far it was trained; another one is not known.
+THROUGH = {"000001": {}, "000002": {0: 2, 1: 99}}
 WARM = WarmStart("000001", frozenset(f"i{number}" for number in range(25)), 1_100_000)
 
 
@@ -25,7 +27,15 @@ class Fed:
 
     def __init__(self, window: int = 100, max_waiting: int = 1000) -> None:
         self.refused: list[tuple[Place, Record, str]] = []
-        self.evaluator = Evaluator(RULES, "t", PARTITIONS, sample_share=1.0, filter_seen=True, window=window)
+        self.evaluator = Evaluator(
+            RULES,
+            "t",
+            PARTITIONS,
+            sample_share=1.0,
+            filter_seen=True,
+            window=window,
+            trained_through=THROUGH.get,
+        )
         self.evaluator.warm = WARM
         self.intake = Intake(self.evaluator, lambda *what: self.refused.append(what), max_waiting)
 
@@ -43,7 +53,15 @@ class Fed:
         other = Fed()
         state = [self.evaluator.state(), list(self.intake.positions.items())]
         stored, positions = msgspec.msgpack.decode(msgspec.msgpack.encode(state))
-        other.evaluator = Evaluator(RULES, "t", PARTITIONS, sample_share=1.0, filter_seen=True, window=100)
+        other.evaluator = Evaluator(
+            RULES,
+            "t",
+            PARTITIONS,
+            sample_share=1.0,
+            filter_seen=True,
+            window=100,
+            trained_through=THROUGH.get,
+        )
         other.evaluator.restore(stored)
         other.intake = Intake(other.evaluator, lambda *what: other.refused.append(what))
         other.intake.positions = {(role, number): offset for (role, number), offset in positions}
@@ -64,12 +82,14 @@ def of_user(event: Interaction, offset: int, written_ms: int = 0) -> Lying:
     return Lying((EVENTS, 0), record)
 
 
-def judging(user: str, knows: int, offset: int, items: list[str], written_ms: int = 0) -> Lying:
+def judging(
+    user: str, knows: int, offset: int, items: list[str], written_ms: int = 0, version: str | None = None
+) -> Lying:
     made = Judgement(
         user=user,
         state=StateRef(topic_id="t", partition=0, offset=knows, events=1),
         epoch=1,
-        lines={"served": Line(version=None, items=items)},
+        lines={"served": Line(version=version, items=items)},
         made_ms=0,
     )
     record = Record(
@@ -194,6 +214,25 @@ def test_lists_that_retention_took_are_not_the_scorers_fault() -> None:
 
     counts = fed.evaluator.counts
     assert (counts["judged"], counts["without_list"], counts["missed"]) == (2, 0, 50)
+
+
+def test_an_event_that_a_version_had_learned_is_counted() -> None:
+    """Version 2 was trained through offset 2: event 2 judges it all the same and is told, event 3 may; a
+    snapshot keeps the count, and what versions were trained through."""
+    fed = Fed()
+    fed.take(*[of_user(click("u0", item, number), number) for number, item in enumerate("abcde")])
+    versions = ["000001", "000002", "000002", "000009"]
+    fed.take(*[judging("u0", number, number, [], version=name) for number, name in enumerate(versions)])
+    fed.take(judging("u0", 4, 4, []))
+
+    told = fed.report()
+    assert told["judged"]["events"] == 4
+    assert told["overlap"] == {
+        "events": 1,
+        "unchecked": 1,
+        "examples": ["event 0/2 judged 000002, trained through offset 2"],
+    }
+    assert fed.revived().report()["overlap"] == told["overlap"]
 
 
 def test_a_late_list_is_told_from_one_in_time() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 import pytest
 from kafka import TopicPartition
 
+from model.registry import Registry
+from model.version import Offsets
 from stream.evaluator import Evaluator
-from stream.evaluator_app import AGAIN_S, Looking
+from stream.evaluator_app import AGAIN_S, Looking, trained_through
 from stream.intake import EVENTS, JUDGEMENTS, LISTS
 from stream.metrics.evaluator import EvaluatorMetrics
 from stream.run_evaluator import EvaluatorGaveUp, Parts, Role
 from stream.topics import TopicNames
+from tests.model.tiny_version import trained
 from tests.stream.small_stream import PARTITIONS, RULES, Lying, stream
 
 LYING = stream(100)
@@ -92,7 +96,15 @@ def role(broker: Any, folder: Path) -> Role:
             names=NAMES,
             consumer=broker,
             producer=broker,
-            evaluator=Evaluator(RULES, "t", PARTITIONS, sample_share=1.0, filter_seen=True, window=100),
+            evaluator=Evaluator(
+                RULES,
+                "t",
+                PARTITIONS,
+                sample_share=1.0,
+                filter_seen=True,
+                window=100,
+                trained_through=lambda _: {},
+            ),
             folder=folder,
             lock=(folder / ".lock").open("w"),
             report_ms=60_000,
@@ -145,3 +157,14 @@ def test_a_version_that_cannot_be_read_is_told_once(tmp_path: Path, caplog: Any)
         assert looking() is None
 
     assert len(caplog.records) == 1
+
+
+def test_how_far_a_version_was_trained_stands_in_its_manifest(tmp_path: Path) -> None:
+    """Offsets by partition; none for a training from a file; a version that is gone is not known."""
+    registry = Registry(tmp_path)
+    registry.publish(trained(seed=1))
+    offsets = Offsets(trained_through={0: 9, 3: 4}, judged_by={0: (10, 12)})
+    registry.publish(replace(trained(seed=2), parent="000001", offsets=offsets))
+
+    found = [trained_through(tmp_path, f"{number:06d}") for number in (1, 2, 3)]
+    assert found == [{}, {0: 9, 3: 4}, None]

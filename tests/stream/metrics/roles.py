@@ -96,6 +96,7 @@ def report(lines: tuple[str, ...] = ("served", "model", "popular"), more: int = 
         "lines": figures,
         "window": figures,
         "judged": {"events": 4000 + more, "without_list": 7, "late": 20, "waiting": 12},
+        "overlap": {"events": 3, "unchecked": 0, "examples": []},
         "records": {"bad_records": 1, "foreign": 0, "missed": 2},
     }
 

@@ -28,6 +28,7 @@ def test_every_line_is_told_with_its_band(tmp_path: Path) -> None:
     assert value(found, "prequential_recall_ratio", line="served", window="newest") is None
     assert value(found, "judged_events_total", list="in_time") == 3980
     assert value(found, "judged_events_total", list="none") == 7
+    assert value(found, "judged_after_training_events_total") == 3
 
 
 def test_events_are_followed_into_weights(tmp_path: Path) -> None:
