@@ -18,6 +18,7 @@ import numpy as np
 from stream.following import Became, Following, Told
 from stream.history import Outcome
 from stream.records import decode_list
+from stream.skew import Skew
 
 MAX_USERS = 200_000
 #: Lists of one user that are remembered until an event that they know is read.
@@ -68,11 +69,13 @@ class Account:
         self._left_behind = 0  # among users that are no longer kept
         self._num_gone = 0
         self._times_ms = array("d")
+        self.skew = Skew()
 
     def begin(self) -> None:
         """What is measured begins here: users, their events and lists stay known, counts and times do not."""
         self.counts = Counts()
         del self._times_ms[:]
+        self.skew = Skew()
 
     def event(
         self, key: bytes | None, value: bytes | None, offset: int, written_ms: int, *, backfill: bool = False
@@ -86,6 +89,7 @@ class Account:
             user = self._user(told.user)
             user.newest_event = max(user.newest_event, offset)
             if told.outcome is not None:
+                self.skew.written(written_ms)
                 user.waiting.append((offset, written_ms))
                 self._match(user)
 
@@ -165,6 +169,7 @@ class Account:
                 return
             user.waiting.popleft()
             self._times_ms.append(user.early[0][1] - written_ms)
+            self.skew.answered(written_ms, user.early[0][1])
             if len(self._times_ms) > MAX_TIMES:
                 del self._times_ms[: MAX_TIMES // 2]
 

@@ -119,6 +119,7 @@ class Observer:
             "unreadable_lists": counts.unreadable,
             "incomplete_users": account.incomplete_users,
             "event_to_list_ms": account.event_to_list_ms(),
+            "largest_skew_events": account.skew.largest(),
             "models": dict(sorted(account.models.items())),
         }
 

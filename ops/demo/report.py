@@ -71,7 +71,8 @@ def summary(found: Mapping[str, Any]) -> str:
         f"{found['events']:,} events of {found['dataset']}: {found['applied']:,} applied, "
         f"{found['duplicates']:,} repeated, {found['dead_letters']:,} refused, {found['late']:,} late; "
         f"{found['lists']:,} lists for {found['users']:,} users, {found['incomplete_users']} incomplete.",
-        f"Event to list: p50 {_ms(times['p50'])}, p95 {_ms(times['p95'])}, p99 {_ms(times['p99'])}.",
+        f"Event to list: p50 {_ms(times['p50'])}, p95 {_ms(times['p95'])}, p99 {_ms(times['p99'])}; "
+        f"largest skew {_events(found['largest_skew_events'])}.",
     ]
     for line, measured in found["quality"].items():
         lines.append(f"  {line:10} {quality_text(measured)}")
@@ -94,6 +95,10 @@ def quality_text(measured: Mapping[str, float | None]) -> str:
         f"recall@10 {measured['recall@10']:.4f}{band}  nDCG@10 {measured['ndcg@10']:.4f}  "
         f"({measured['events']:,.0f} events judged)"
     )
+
+
+def _events(value: int | None) -> str:
+    return "-" if value is None else f"{value:,} events"
 
 
 def _ms(value: float | None) -> str:

@@ -75,6 +75,7 @@ def test_a_run_is_read_from_its_start(bootstrap: str, names: TopicNames, setting
     found = observer.summary()
     assert (found["events"], found["lists"], found["incomplete_users"]) == (1, 1, 0)
     assert found["event_to_list_ms"]["p50"] >= 0
+    assert found["largest_skew_events"] >= 0
 
 
 def test_without_topics_there_is_nothing_to_observe(bootstrap: str, settings: Settings) -> None:

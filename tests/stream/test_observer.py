@@ -39,6 +39,7 @@ def test_time_to_a_list_is_between_two_records() -> None:
     a_list(made, "ann", 1, ms=900, epoch=2)
 
     assert made.event_to_list_ms() == {"p50": 45.0, "p95": 49.5, "p99": 49.9}
+    assert made.skew.largest() == 1
 
 
 def test_lists_may_be_read_before_their_events() -> None:
