@@ -1,4 +1,4 @@
-"""One real broker for all tests that need it, and a topic prefix of its own for each.
+"""One real broker for all tests that need it, a topic prefix for each, and one demo for many looks.
 
 Knows: how the broker is started. Does not know: what the tests do with it.
 """
@@ -13,6 +13,7 @@ import pytest
 
 from ops.broker import Broker
 from ops.errors import JarsMissing
+from tests.kafka.exhibit import Exhibit, exhibit
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,3 +47,9 @@ def bootstrap(broker: Broker) -> str:
 def prefix() -> str:
     """A topic prefix no other test has."""
     return f"t{uuid.uuid4().hex[:8]}."
+
+
+@pytest.fixture(scope="session")
+def demo(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Exhibit:
+    """A demo that ran to its end, and what was seen while it did; with a broker of its own."""
+    return exhibit(tmp_path_factory.mktemp("demo"))
