@@ -34,6 +34,7 @@ from ops.commands import (
     replay,
     scorer,
     server,
+    topics,
     train,
     trainer,
     validate,
@@ -80,6 +81,7 @@ def hopstream(
 
 app.command()(demo.demo)
 app.command()(broker.broker)
+app.command()(topics.topics)
 app.command()(worker.worker)
 app.command()(scorer.scorer)
 app.command()(server.server)
