@@ -100,6 +100,36 @@ def _rows(
     }
 
 
+def theme_drift(before: Version, now: Version) -> list[float | None]:
+    """By theme of ``now``: how far its centre turned, 1 - cosine: 0 stayed, 1 a right angle, 2 round.
+
+    A centre is the mean of the unit lines of the items whose largest logit is the theme's, in each version's
+    own catalogue. None for a theme that one of them has no item for, and for all where widths differ. Like
+    `rows` it says something of versions that were trained on from one another.
+    """
+    if before.config.dim != now.config.dim:
+        return [None] * len(now.themes.labels)
+    then_KD, now_KD = _centres(before), _centres(now)
+    drift: list[float | None] = []
+    for theme, centre_D in enumerate(now_KD):
+        known = theme < len(then_KD) and then_KD[theme].any() and centre_D.any()
+        drift.append(float(_distance(then_KD[theme][None], centre_D[None])[0]) if known else None)
+    return drift
+
+
+def _centres(version: Version) -> npt.NDArray[np.float32]:
+    """(K, D); a line of zeros for a theme without items."""
+    index_ID = np.asarray(version.index, np.float32)
+    unit_ID = index_ID / np.maximum(np.linalg.norm(index_ID, axis=1, keepdims=True), 1e-12)
+    theme_I = version.themes.logits_IK.argmax(axis=1)
+    centres_KD = np.zeros((len(version.themes.labels), index_ID.shape[1]), np.float32)
+    for theme in range(len(centres_KD)):
+        of_theme = theme_I == theme
+        if of_theme.any():
+            centres_KD[theme] = unit_ID[of_theme].mean(axis=0)
+    return centres_KD
+
+
 def _distance(then_ID: npt.NDArray[np.float32], now_ID: npt.NDArray[np.float32]) -> FloatArray:
     lengths_I = np.linalg.norm(then_ID, axis=1) * np.linalg.norm(now_ID, axis=1)
     products_I = (then_ID.astype(np.float64) * now_ID).sum(axis=1)

@@ -38,6 +38,18 @@ EXPERTS = Board(
             (("hopstream:theme_share:ratio15m", "theme {{theme}}"),),
         ),
         Panel(
+            "Size of themes",
+            "Items of the version that serves, by theme.",
+            "short",
+            (("hopstream_theme_items", "{{theme}} {{label}}"),),
+        ),
+        Panel(
+            "Drift of themes",
+            "How far each centre turned since the version before: 0 stayed, 1 a right angle.",
+            "short",
+            (("hopstream_theme_drift_ratio", "{{theme}} {{label}}"),),
+        ),
+        Panel(
             "Sessions by theme",
             "Closed per second.",
             "short",

@@ -193,6 +193,8 @@ class Server:
         if now.current is not None and (now.epoch, now.current) != (before.epoch, before.current):
             log.info("version %s (epoch %d) is mapped", now.current.name, now.epoch)
             metrics.adopted(now.current.name, now.epoch, time.time())
+            themes = now.current.version.themes
+            self.parts.telemetry.themed(themes.labels, now.current.theme_sizes, now.drift)
             told = {"model": now.current.name, "epoch": now.epoch, "withdrawn": sorted(now.withdrawn)}
             self._feed.tell("version", json.dumps(told).encode())
 

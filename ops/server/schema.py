@@ -147,6 +147,7 @@ class ThemeTold(Struct, frozen=True, kw_only=True):
     num_items: int
     share_of_items: float
     share_of_events: float
+    drift: float | None  # 1 - cosine of its centre in the version before and now; null: nothing to compare
     typical: list[Named]
     best_known: list[Named]
 
@@ -155,6 +156,7 @@ class Themes(Struct, frozen=True, kw_only=True):
     """All themes of the version that serves."""
 
     model: str | None
+    before: str | None  # the version that drift is measured from
     themes: list[ThemeTold]
 
 

@@ -6,13 +6,14 @@ templates, statuses, rules and reasons, never a user or an item.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
 
 from ops.server.rules import RULES, Chosen
-from stream.metrics.exposition import SECONDS, new_registry
+from stream.metrics.exposition import SECONDS, Current, new_registry
 from stream.metrics.versions import VersionMetrics
+from stream.metrics.worker import MAX_THEMES
 
 #: Requests for paths that are none of ours.
 NO_ROUTE = "none"
@@ -55,6 +56,18 @@ class Telemetry:
             ["label"],
             registry=self.registry,
         )
+        self._theme_items = Current(
+            self.registry,
+            "hopstream_theme_items",
+            "Items of the version that serves by the theme that they belong to most.",
+            ["theme", "label"],
+        )
+        self._theme_drift = Current(
+            self.registry,
+            "hopstream_theme_drift_ratio",
+            "How far a theme's centre turned since the version before: 0 stayed, 1 a right angle.",
+            ["theme", "label"],
+        )
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         for rule in RULES:
             self._hits.labels(rule)
@@ -64,6 +77,13 @@ class Telemetry:
     def watch(self, name: str, help_text: str, value: Callable[[], float]) -> None:
         """A gauge that is read when somebody asks."""
         Gauge(name, help_text, registry=self.registry).set_function(value)
+
+    def themed(self, labels: Sequence[str], items: Sequence[int], drift: Sequence[float | None] = ()) -> None:
+        """The themes of the version that serves; ``drift`` is empty without a version before."""
+        names = [(str(theme), label) for theme, label in enumerate(labels)][:MAX_THEMES]
+        self._theme_items.set({name: float(num) for name, num in zip(names, items, strict=False)})
+        turned = zip(names, drift, strict=False)
+        self._theme_drift.set({name: value for name, value in turned if value is not None})
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """One request came to its end."""

@@ -119,14 +119,16 @@ def themes(answering: Answering) -> schema.Themes:
     """The themes of the version that serves; none without one."""
     mapped = answering.versions.current
     if mapped is None:
-        return schema.Themes(model=None, themes=[])
-    shelf = answering.shelf
+        return schema.Themes(model=None, before=None, themes=[])
+    shelf, versions = answering.shelf, answering.versions
+    drift = versions.drift or [None] * len(mapped.version.themes.labels)
 
     def named(places: list[dict[str, Any]]) -> list[schema.Named]:
         return [schema.Named(item=str(one["item"]), title=shelf.title(str(one["item"]))) for one in places]
 
     return schema.Themes(
         model=mapped.name,
+        before=None if versions.previous is None else versions.previous.name,
         themes=[
             schema.ThemeTold(
                 id=told["theme"],
@@ -134,10 +136,11 @@ def themes(answering: Answering) -> schema.Themes:
                 num_items=told["num_items"],
                 share_of_items=round(told["share_of_items"], 6),
                 share_of_events=round(told["share_of_events"], 6),
+                drift=None if turned is None else round(turned, 6),
                 typical=named(told["typical"]),
                 best_known=named(told["best_known"]),
             )
-            for told in _portraits(mapped)
+            for told, turned in zip(_portraits(mapped), drift, strict=True)
         ],
     )
 

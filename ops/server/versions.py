@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from model.difference import theme_drift
 from model.errors import ModelError
 from model.registry import Current, Registry
 from model.version import Version
@@ -48,6 +49,13 @@ class Mapped:
         unit_ID: npt.NDArray[np.float32] = self.index_ID / np.maximum(norms_I1, 1e-9)
         return unit_ID
 
+    @property
+    def theme_sizes(self) -> list[int]:
+        """Items by the theme that they belong to most."""
+        logits_IK = self.version.themes.logits_IK
+        sizes: list[int] = np.bincount(logits_IK.argmax(axis=1), minlength=logits_IK.shape[1]).tolist()
+        return sizes
+
     def theme_of(self, item: str) -> int | None:
         """The theme an item belongs to most, None outside the version."""
         logits_K = self.version.themes.logits_of(item)
@@ -61,6 +69,7 @@ class Versions:
     epoch: int = 0
     current: Mapped | None = None
     previous: Mapped | None = None
+    drift: tuple[float | None, ...] = ()  # of each theme since the version before; empty without one
     withdrawn: frozenset[str] = frozenset()
     seen: tuple[str, int] | None = None  # the version and epoch that were looked at last, mapped or refused
     problem: str | None = None  # why the newest word of the registry could not be followed
@@ -86,10 +95,12 @@ def follow(registry: Registry, known: Versions) -> Versions:
     except (ModelError, OSError) as error:
         log.warning("a version is refused, what was mapped goes on: %s", error)
         return replace(known, problem=str(error), seen=seen, withdrawn=withdrawn)
+    previous = _before(registry, current, known)
     return Versions(
         epoch=current.epoch,
         current=ahead,
-        previous=_before(registry, current, known),
+        previous=previous,
+        drift=() if previous is None else tuple(theme_drift(previous.version, ahead.version)),
         withdrawn=withdrawn,
         seen=seen,
     )

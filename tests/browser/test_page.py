@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ops.server import schema
+from ops.server.versions import Mapped, Versions
 from ops.status import Phase, Status
-from tests.browser.stage import TITLES, Stage
+from tests.browser.stage import TITLES, Stage, two_themes
 
 AXE = Path(__file__).with_name("vendor") / "axe.min.js"
 Visit = Callable[..., Any]
@@ -71,6 +73,7 @@ def test_figures_of_the_stream_are_shown(stage: Stage, visit: Visit) -> None:
     assert "0.1200 0.1100 to 0.1300" in " ".join(page.inner_text("#quality").split())
     assert "Expert 1 ✗" in page.inner_text("#experts")
     assert "odd" in page.inner_text("#themes")
+    assert "measured from the next one on" in page.inner_text("#theme-note")
     assert "published without a gate" in page.inner_text("#versions")
     assert page.locator("#quality-chart canvas").count() == 1
 
@@ -78,6 +81,26 @@ def test_figures_of_the_stream_are_shown(stage: Stage, visit: Visit) -> None:
     stage.do(stage.second)
     page.locator("#percentiles dd", has_text="ms").first.wait_for()
     assert "no click yet" not in page.inner_text("#percentiles")
+
+
+def test_a_theme_that_drifted_is_marked(stage: Stage, visit: Visit) -> None:
+    """How far each theme's centre turned since the version before, in numbers and with a sign."""
+    stage.furnish()
+
+    def adopt() -> None:
+        now = two_themes()
+        before = replace(now.version, name="000001")
+        stage.hall.answering.versions = Versions(
+            epoch=2, current=now, previous=Mapped(before), drift=(0.004, 0.25)
+        )
+
+    stage.do(adopt)
+    page = visit(stage.url)
+    state(page, "live")
+
+    page.locator("#themes td", has_text="0.250 ⚠").wait_for()
+    assert "0.004" in page.inner_text("#themes")
+    assert "since version 000001" in page.inner_text("#theme-note")
 
 
 def test_before_anything_happened_the_page_says_so(stage: Stage, visit: Visit) -> None:

@@ -17,6 +17,7 @@ USERS = "intervals need 100 users"
 EMPTY = {
     "hopstream_event_to_weights_seconds_bucket": GATE,
     "hopstream_model_trained_through_timestamp_seconds": GATE,
+    "hopstream_theme_drift_ratio": GATE,
     "hopstream_prequential_recall_low_ratio": USERS,
     "hopstream_prequential_recall_high_ratio": USERS,
 }

@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from model.catalogue import Catalogue
 from model.config import FIRST_ITEM_ROW
-from model.difference import difference
+from model.difference import difference, theme_drift
 from model.registry import Registry
 from model.themes import ThemeTable
 from model.version import Trained, Version
@@ -94,3 +95,30 @@ def test_themes_of_another_number_are_not_compared(tmp_path: Path) -> None:
     told = difference(*published(tmp_path, before, replace(before, themes=fewer)))
 
     assert told["themes"] == {"num": [3, 2], "relabelled": [], "moved": None}
+
+
+def test_a_theme_whose_items_turned_has_drifted_and_the_others_have_not(tmp_path: Path) -> None:
+    """Theme 1 turned round, theme 0 stayed, theme 2 lost its items: 2, 0 and nothing to compare."""
+
+    def made(index: npt.NDArray[np.float32], theme_of: list[int]) -> Trained:
+        table = ThemeTable(before.catalogue, np.eye(3, dtype=np.float32)[theme_of], ["a", "b", "c"])
+        return replace(before, index=index, themes=table)
+
+    before = trained()
+    lines = before.index.copy()
+    lines[2] = lines[3] = lines[0]  # item 3 goes to theme 0 without turning it
+    turned = lines.copy()
+    turned[[1, 4]] *= -1
+
+    drift = theme_drift(*published(tmp_path, made(lines, [0, 1, 0, 2, 1]), made(turned, [0, 1, 0, 0, 1])))
+
+    assert drift[:2] == [pytest.approx(0, abs=1e-6), pytest.approx(2)]
+    assert drift[2] is None
+
+
+def test_versions_of_another_width_have_no_drift(tmp_path: Path) -> None:
+    """Two spaces cannot be compared."""
+    (version,) = published(tmp_path, trained())
+    wider = replace(version, config=replace(version.config, dim=16))
+
+    assert theme_drift(wider, version) == [None, None, None]

@@ -152,9 +152,10 @@ export class Boards {
     for (const tick of some) for (const theme of tick.themes) {
       live.set(theme.id, (live.get(theme.id) || 0) + theme.weight / some.length);
     }
-    table(byId("themes"), ["theme", "items", "of items", "of training events", "in lists now"], this.themes.map((theme) => [
+    const drifted = (theme) => (theme.drift === null ? "–" : `${theme.drift.toFixed(3)}${theme.drift > 0.1 ? " ⚠" : ""}`);
+    table(byId("themes"), ["theme", "items", "of items", "of training events", "drift", "in lists now"], this.themes.map((theme) => [
       `${theme.id} ${theme.label}`, count(theme.num_items), percent(theme.share_of_items),
-      percent(theme.share_of_events), live.has(theme.id) ? percent(live.get(theme.id)) : "–",
+      percent(theme.share_of_events), drifted(theme), live.has(theme.id) ? percent(live.get(theme.id)) : "–",
     ]));
   }
 
@@ -162,7 +163,8 @@ export class Boards {
     this.themes = told.themes;
     say(byId("theme-note"), told.model === null
       ? "No version has been published, so there are no themes yet."
-      : `Of version ${told.model}. Drift is not measured here yet.`);
+      : told.before === null ? `Of version ${told.model}, the first one here: drift is measured from the next one on.`
+      : `Of version ${told.model}. Drift is how far a theme's centre turned since version ${told.before}, 1 − cosine: 0 stayed, 1 a right angle; ⚠ above 0.1.`);
     this.showThemes(this.ticks.slice(-FEW));
   }
 

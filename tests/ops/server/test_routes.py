@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from ops.server.feed import HEARTBEAT_S, MAX_LISTENERS, MAX_WAITING, Feed, Full
+from ops.server.versions import Mapped, Versions
 from stream.events import Forget, decode
 from tests.model.tiny_version import trained
-from tests.ops.server.hall import Hall, made_list, state
+from tests.ops.server.hall import Hall, made_list, state, version
 
 CLICK = {"event": "interaction", "ts": 1, "user": "ann", "item": "i1", "type": "click"}
 
@@ -192,6 +193,23 @@ async def test_themes_have_items_that_stand_for_them(hall: Hall) -> None:
 
     assert [theme["label"] for theme in told["themes"]] == ["even", "odd"]
     assert told["themes"][1]["best_known"][0]["item"] == "i0"
+    assert (told["before"], told["themes"][0]["drift"]) == (None, None)
+
+
+async def test_drift_of_themes_is_told_from_the_version_before(hall: Hall) -> None:
+    """By theme, with the version that it is measured from; the same numbers stand in the metrics."""
+    ahead, before = Mapped(version("000003")), Mapped(version("000002"))
+    hall.answering.versions = Versions(epoch=3, current=ahead, previous=before, drift=(0.25, None))
+    hall.telemetry.themed(["even", "odd"], ahead.theme_sizes, (0.25, None))
+
+    told = (await call(hall, "GET", "/themes")).json()
+    text = (await call(hall, "GET", "/metrics")).text
+
+    assert told["before"] == "000002"
+    assert [theme["drift"] for theme in told["themes"]] == [0.25, None]
+    assert 'hopstream_theme_drift_ratio{label="even",theme="0"} 0.25' in text
+    assert text.count("hopstream_theme_drift_ratio{") == 1
+    assert 'hopstream_theme_items{label="odd",theme="1"} 20.0' in text
 
 
 async def test_versions_are_listed_and_taken_back(hall: Hall) -> None:

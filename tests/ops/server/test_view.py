@@ -109,7 +109,7 @@ def test_two_versions_are_mapped_and_a_withdrawn_one_is_not(tmp_path: Path) -> N
     """The one that serves and the one before; after a rollback what was withdrawn is gone."""
     registry = Registry(tmp_path)
     known = follow(registry, Versions())
-    assert known.current is None
+    assert (known.current, known.drift) == (None, ())
     for seed in (1, 2, 3):
         registry.publish(trained(seed=seed))
 
@@ -120,6 +120,7 @@ def test_two_versions_are_mapped_and_a_withdrawn_one_is_not(tmp_path: Path) -> N
     known = follow(registry, known)
 
     assert (known.current.name, known.previous.name) == ("000002", "000001")  # type: ignore[union-attr]
+    assert len(known.drift) == 3
     assert known.withdrawn == {"000003"}
 
 

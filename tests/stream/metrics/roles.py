@@ -132,6 +132,7 @@ def server() -> Telemetry:
     telemetry = Telemetry()
     telemetry.versions.wanted(1)
     telemetry.versions.adopted("000001", 1, 1_700_000_000.0)
+    telemetry.themed(["Drama", "Noir"], [30, 10], [0.02, None])
     telemetry.answered("/recommend/{user}", "GET", 200, 0.004)
     telemetry.labelled("popular")
     telemetry.taken(3, 1)

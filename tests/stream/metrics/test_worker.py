@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from stream.agents import Parts, handle
 from stream.events import Forget, encode
 from stream.history import Rules
+from stream.themes import Router
 from tests.stream.test_agents import FakeEvent, FakeMessage, World, click
 
 
@@ -47,3 +50,28 @@ async def test_a_closed_session_is_counted_with_its_theme_and_why(events: int, r
     assert value(parts, "theme_assignments_total", theme="none") == sum(one or 0 for one in closed.values())
     assert (value(parts, "session_events_sum") or 0) == events
     assert value(parts, "theme_switches_total") == 0
+
+
+class Table:
+    """Even and odd items lean to a theme each, or all of them to theme 0."""
+
+    def __init__(self, *, dead: bool) -> None:
+        self._dead = dead
+
+    def logits_of(self, item: str) -> npt.NDArray[np.float32]:
+        first = self._dead or int(item[1:]) % 2 == 0
+        return np.array([3.0, 0.0] if first else [0.0, 3.0], np.float32)
+
+
+@pytest.mark.parametrize(("dead", "closed", "switches"), [(False, [2, 2], 3), (True, [4, 0], 0)])
+async def test_a_planted_dead_theme_shows_in_the_themes_of_sessions(
+    dead: bool, closed: list[int], switches: int
+) -> None:
+    """Sessions have two themes in turn; with a table where one died all have the other, nobody switches."""
+    parts = World().parts()
+    parts.router = Router(Table(dead=dead), "000001")
+    for number in range(5):
+        handle(click(number * 2 * parts.rules.gap_ms, f"i{number}"), parts)
+
+    assert [value(parts, "theme_assignments_total", theme=theme) or 0 for theme in ("0", "1")] == closed
+    assert value(parts, "theme_switches_total") == switches
