@@ -6,8 +6,8 @@ Does not know: users, networks, scores, when a row is replaced by a trained one.
 A new item's line is the normalised mean, stream by stream, of the ungated user vectors of the states before
 its newest clicks: the line those users' product is highest with. Such a line lies near the average user and
 would stand high in everybody's list (a hub), so each stream is turned towards the live mean until its cosine
-with the undamped one is ``cosine``. Our construction. Vectors belong to one version: a new version starts an
-object of its own and observes the remembered clicks again.
+with the undamped one is ``cosine``. Our construction. Vectors belong to one version, and to its updates
+nearly: ``beside`` turns undamped lines, which are kept, towards another version's live mean.
 """
 
 # P = items, C = clicks of an item, M = streams, d = their width, D = M * d, L = live items
@@ -15,7 +15,7 @@ object of its own and observes the remembered clicks again.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +54,7 @@ class ProvisionalRows:
         self._places: dict[str, int] = {}
         self._items: list[str] = []
         self._lines_PD = np.zeros((0, self._mean_Md.size), np.float32)
+        self._undamped_PD = self._lines_PD
 
     def __len__(self) -> int:
         return len(self._items)
@@ -84,7 +85,8 @@ class ProvisionalRows:
             self._admit(item)
         self._clicks.move_to_end(item)
         clicks.append(unit_streams(np.asarray(vector_D, np.float32).reshape(self._mean_Md.shape)))
-        mean_Md = unit_streams(np.mean(np.stack(clicks), axis=0))
+        mean_Md = _undamped(clicks)
+        self._undamped_PD[self._places[item]] = mean_Md.ravel()
         self._lines_PD[self._places[item]] = damped(mean_Md, self._mean_Md, self.config.cosine).ravel()
 
     def put(self, item: str, line_D: npt.ArrayLike) -> None:
@@ -93,6 +95,22 @@ class ProvisionalRows:
             self._clicks[item] = deque(maxlen=self.config.clicks)
             self._admit(item)
             self._lines_PD[self._places[item]] = np.asarray(line_D, np.float32)
+
+    def beside(self, mean_Md: Vectors, items: Collection[str]) -> ProvisionalRows:
+        """Rows of those of ``items`` that were clicked, for a version with another live mean, as if it had
+        observed the same clicks; the clicks of the two are one, so only one of them may observe more."""
+        made = ProvisionalRows(mean_Md, self.config)
+        made._clicks = OrderedDict(
+            (item, clicks) for item, clicks in self._clicks.items() if clicks and item in items
+        )
+        made._items = list(made._clicks)
+        made._places = {item: place for place, item in enumerate(made._items)}
+        made._undamped_PD = self._undamped_PD[[self._places[item] for item in made._items]]
+        undamped_PMd = made._undamped_PD.reshape(-1, *self.shape)
+        made._lines_PD = damped(undamped_PMd, made._mean_Md, self.config.cosine).reshape(
+            made._undamped_PD.shape
+        )
+        return made
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -114,6 +132,7 @@ class ProvisionalRows:
             self._items[place] = self._items[last]
             self._places[self._items[place]] = place
             self._lines_PD[place] = self._lines_PD[last]
+            self._undamped_PD[place] = self._undamped_PD[last]
         self._items.pop()
 
     def to_arrays(self) -> Arrays:
@@ -139,6 +158,10 @@ class ProvisionalRows:
         made._items = unpack_names("items", arrays)
         made._places = {item: place for place, item in enumerate(made._items)}
         made._lines_PD = np.array(arrays["lines"], np.float32)
+        made._undamped_PD = made._lines_PD.copy()
+        for item, clicks in made._clicks.items():
+            if clicks:
+                made._undamped_PD[made._places[item]] = _undamped(clicks).ravel()
         return made
 
     def _admit(self, item: str) -> None:
@@ -147,8 +170,14 @@ class ProvisionalRows:
         if len(self._items) == len(self._lines_PD):
             more = np.zeros((max(16, len(self._items)), self._mean_Md.size), np.float32)
             self._lines_PD = np.concatenate([self._lines_PD, more])
+            self._undamped_PD = np.concatenate([self._undamped_PD, more])
         self._places[item] = len(self._items)
         self._items.append(item)
+
+
+def _undamped(clicks: Collection[Vectors]) -> Vectors:
+    """(M, d): the normalised mean of vectors of clicks."""
+    return unit_streams(np.mean(np.stack(list(clicks)), axis=0))
 
 
 def damped(lines: Vectors, mean_Md: Vectors, cosine: float) -> Vectors:

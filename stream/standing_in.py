@@ -50,20 +50,19 @@ class StandIns:
         """Another version serves. Its rows start from the clicks of the one before if one was trained on from
         the other, for then their vectors mean nearly the same (our construction), else from nothing; what it
         has a trained row for needs none."""
-        before, made = self._before(ranker), ProvisionalRows(ranker.live_mean(), self._config)
-        if before is None or before.shape != made.shape:
+        before, mean_Md = self._before(ranker), ranker.live_mean()
+        if before is None or before.shape != mean_Md.shape:
             self._vectors.clear()
+            made = ProvisionalRows(mean_Md, self._config)
         else:
-            for item, vectors in before.clicks():
-                if ranker.lines([item])[0] == NO_LINE:
-                    for vector_Md in vectors:
-                        made.observe(item, vector_Md)
-        self._ranker, self._rows = ranker, made
+            lacking = ranker.lines(before.items) == NO_LINE
+            made = before.beside(mean_Md, {before.items[place] for place in np.flatnonzero(lacking)})
+        self._kept, self._ranker, self._rows = None, ranker, made
 
     def _before(self, ranker: Ranker) -> ProvisionalRows | None:
         """Rows of the version before, where it is the same or one was trained on from the other."""
         if self._kept is not None:
-            (version, arrays), self._kept = self._kept, None
+            version, arrays = self._kept
             related = version in {ranker.version, ranker.parent}
             return ProvisionalRows.from_arrays(arrays, self._config) if related else None
         if self._ranker is None:

@@ -129,3 +129,31 @@ def test_the_live_mean_is_a_direction_per_stream() -> None:
 
     assert np.linalg.norm(live_mean(lines, 2), axis=1) == pytest.approx(1.0, abs=1e-5)
     assert not live_mean(lines[:0], 2).any()
+
+
+def test_rows_beside_another_version_are_those_of_the_same_clicks() -> None:
+    """Without observing them again: the same lines as from all clicks under the other mean, then click by
+    click; items that are left out, and lines that nobody clicked, do not come along."""
+    random = np.random.default_rng(5)
+    config = ProvisionalConfig(clicks=3, max_items=9)
+    means = [unit_streams(random.normal(size=(2, 4)).astype(np.float32)) for _ in range(2)]
+    before, expected = (ProvisionalRows(mean_Md, config) for mean_Md in means)
+    before.put("put", np.ones(8))
+    vectors = random.normal(size=(40, 8)).astype(np.float32)
+    for number, vector_D in enumerate(vectors[:30]):
+        before.observe(f"i{number % 6}", vector_D)
+        if number % 6 != 2:
+            expected.observe(f"i{number % 6}", vector_D)
+    restored = ProvisionalRows.from_arrays(before.to_arrays(), config)
+
+    named = {"i0", "i1", "i3", "i4", "i5", "put"}
+    for made in (before.beside(means[1], named), restored.beside(means[1], named)):
+        assert sorted(made.items) == sorted(expected.items)
+        for item in expected.items:
+            np.testing.assert_allclose(made.line(item), expected.line(item), atol=1e-6)
+    for number, vector_D in enumerate(vectors[30:]):
+        for rows in (made, expected):
+            rows.observe(f"i{number}", vector_D)
+    assert sorted(made.items) == sorted(expected.items)
+    for item in expected.items:
+        np.testing.assert_allclose(made.line(item), expected.line(item), atol=1e-6)
