@@ -57,7 +57,7 @@ def following(settings: Settings) -> HotSwap:
             cache_bytes=scorer.cache_mb * 1024 * 1024,
             threads=scorer.threads,
             filter_seen=scorer.filter_seen,
-            memory=partial(seed_of, registry, version),
+            brought=partial(seed_of, registry, version),
         )
 
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="adopt")

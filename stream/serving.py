@@ -20,7 +20,8 @@ from model.memory import Memory, MemoryConfig
 from model.popularity import Popularity
 from model.provisional import live_mean
 from model.scorer import Scorer
-from model.version import Arrays, Version
+from model.seed import Brought
+from model.version import Version
 from stream.asking import Asking, Place, Ranking
 from stream.learning import Counts, Seed
 from stream.sessions import extend
@@ -40,9 +41,9 @@ class Serving:
         cache_bytes: int,
         threads: int,
         filter_seen: bool,
-        memory: Callable[[], Arrays | None] = lambda: None,
+        brought: Callable[[], Brought | None] = lambda: None,
     ) -> None:
-        """``memory``: reads what the version brings (seed.seed_of). Raises CatalogueMismatch."""
+        """``brought``: reads what there is to start from (seed.seed_of). Raises CatalogueMismatch."""
         self.version = version.name
         self.epoch = epoch
         self.parent: str | None = version.manifest["parent"]
@@ -50,7 +51,7 @@ class Serving:
         self.items: Sequence[str] = version.catalogue.items
         self.temperature = version.config.temperature
         self._published = version
-        self._read_memory = memory
+        self._read_brought = brought
         self._kinds = Kinds(version.name, version.config, version.mos.config if version.mos else None)
         self._max_events = version.config.max_events
         self._scorer = Scorer(
@@ -112,12 +113,13 @@ class Serving:
         return Popularity.from_counts(self._published.catalogue.items, self._published.popularity.tolist())
 
     def seed(self, config: MemoryConfig) -> Seed:
-        """Popularity and, where the version brings one that can be used, memory of its events."""
+        """Popularity and memory of the same events, those of the training that the version comes from; where
+        that brings no memory that can be used, an empty one and the version's own counts."""
         try:
-            arrays = self._read_memory()
-            if arrays is not None:
-                through_ms = int(arrays["through_ms"][0])
-                return Seed(self.popularity(), Memory.from_arrays(arrays, config), through_ms)
+            brought = self._read_brought()
+            if brought is not None:
+                through_ms = int(brought.memory["through_ms"][0])
+                return Seed(brought.counts, Memory.from_arrays(brought.memory, config), through_ms)
         except (ModelError, OSError, LookupError, ValueError) as error:
             log.error("the memory of version %s cannot be used, it starts empty: %r", self.version, error)
         return Seed(self.popularity(), Memory(config), None)

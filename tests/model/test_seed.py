@@ -27,9 +27,9 @@ def registry(tmp_path: Path) -> Registry:
 
 
 def items(registry: Registry, name: str) -> list[str]:
-    arrays = seed_of(registry, name)
-    assert arrays is not None
-    return list(Memory.from_arrays(arrays, MemoryConfig(max_items=10)).items.ids)
+    brought = seed_of(registry, name)
+    assert brought is not None
+    return list(Memory.from_arrays(brought.memory, MemoryConfig(max_items=10)).items.ids)
 
 
 def test_an_update_starts_a_memory_like_the_training_it_comes_from(registry: Registry) -> None:
@@ -38,6 +38,16 @@ def test_an_update_starts_a_memory_like_the_training_it_comes_from(registry: Reg
 
     assert [items(registry, f"{number:06d}") for number in (1, 2, 3)] == [of_first] * 3
     assert [items(registry, f"{number:06d}") for number in (4, 5)] == [["alone"]] * 2
+
+
+def test_counts_are_of_the_same_events_as_the_memory(registry: Registry) -> None:
+    """The update has counted on, its memory has not: it starts from what the first version counted."""
+    more = np.arange(5, dtype=np.int64)[::-1].copy()
+    registry.publish(replace(trained(seed=5), parent="000003", memory=None, popularity=more))
+    brought = seed_of(registry, "000006")
+
+    assert brought is not None
+    assert brought.counts.top(5) == ["i4", "i3", "i2", "i1"]
 
 
 def test_past_a_removed_parent_the_first_version_counts(registry: Registry) -> None:
@@ -49,7 +59,7 @@ def test_past_a_removed_parent_the_first_version_counts(registry: Registry) -> N
     found = seed_of(registry, "000007")
 
     assert found is not None
-    np.testing.assert_array_equal(found["counts"], memory()["counts"])
+    np.testing.assert_array_equal(found.memory["counts"], memory()["counts"])
 
 
 def test_a_line_without_memory_has_none(tmp_path: Path) -> None:

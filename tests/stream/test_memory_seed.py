@@ -11,7 +11,8 @@ from model.cooccurrence import CoOccurrence
 from model.errors import VersionMissing
 from model.memory import Memory, MemoryConfig
 from model.popularity import Popularity
-from model.version import Arrays, Version
+from model.seed import Brought
+from model.version import Version
 from stream.adopting import Adopting
 from stream.hotswap import HotSwap
 from stream.learning import Learner, Seed
@@ -40,8 +41,10 @@ class Bringing(FixedRanker):
         return Seed(self.popularity(), memory, 1000 * len(WARM))
 
 
-def serving(version: Version, memory: Callable[[], Arrays | None]) -> Serving:
-    return Serving(version, 1, device="cpu", cache_bytes=1 << 22, threads=1, filter_seen=True, memory=memory)
+def serving(version: Version, brought: Callable[[], Brought | None]) -> Serving:
+    return Serving(
+        version, 1, device="cpu", cache_bytes=1 << 22, threads=1, filter_seen=True, brought=brought
+    )
 
 
 def same(one: Memory, other: Memory) -> None:
@@ -120,17 +123,18 @@ def test_a_desk_starts_once() -> None:
 
 
 def test_a_versions_own_arrays_are_where_a_scorer_starts(version: Version) -> None:
-    """Its events in the memory, and the time of the newest of them."""
+    """Its events in the memory and in popularity, and the time of the newest of them."""
     made = CoOccurrence(CONFIG)
     for place, (user, item) in enumerate(WARM):
         made.observe(user, item, 1000 * (place + 1))
     arrays = made.memory.to_arrays() | {"through_ms": np.array([60_000])}
 
-    seed = serving(version, lambda: arrays).seed(CONFIG)
+    counts = Popularity.from_counts(["i7", "i9"], [3, 8])
+    seed = serving(version, lambda: Brought(arrays, counts)).seed(CONFIG)
 
     same(seed.memory, made.memory)
     assert seed.through_ms == 60_000
-    assert seed.counts.top(2) == ["i0", "i1"]
+    assert seed.counts is counts
 
 
 @pytest.mark.parametrize("harm", ["none", "missing", "too many items", "another shape"])
@@ -145,10 +149,10 @@ def test_a_memory_that_cannot_be_used_is_an_empty_one(version: Version, harm: st
     elif harm == "another shape":
         del arrays["used"]
 
-    def read() -> Arrays | None:
+    def read() -> Brought | None:
         if harm == "missing":
             raise VersionMissing("000001")
-        return None if harm == "none" else arrays
+        return None if harm == "none" else Brought(arrays, Popularity())
 
     seed = serving(version, read).seed(MemoryConfig(max_items=1))
 
