@@ -46,6 +46,12 @@ def _replay() -> Report:
     return replay.run()
 
 
+def _swap() -> Report:
+    from ops.bench import swap
+
+    return swap.run()
+
+
 def _train() -> Report:
     from ops.bench import train
 
@@ -64,6 +70,7 @@ BENCHES: dict[str, Callable[[], Report]] = {
     "gpu": _gpu,
     "http": _http,
     "replay": _replay,
+    "swap": _swap,
     "train": _train,
     "worker": _worker,
 }
