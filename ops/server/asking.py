@@ -20,6 +20,8 @@ from stream.events import MAX_ID_BYTES, id_problem
 Body = TypeVar("Body")
 
 UserId = Annotated[str, Path(min_length=1, max_length=MAX_ID_BYTES, description="The user's id.")]
+#: The same for a route that reads its path by itself.
+USER = {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES, "description": "The user's id."}
 ItemId = Annotated[str, Path(min_length=1, max_length=MAX_ID_BYTES, description="The item's id.")]
 
 _bearer = HTTPBearer(auto_error=False, description="Asked of whoever changes something, where one is set.")

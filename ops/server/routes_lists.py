@@ -12,9 +12,9 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from starlette.exceptions import HTTPException
 
-from ops.server import schema
+from ops.server import queries, schema
 from ops.server.answers import Question
-from ops.server.asking import ItemId, UserId, checked_id, read, written
+from ops.server.asking import USER, ItemId, checked_id, read, written
 from ops.server.openapi import answers, takes
 from ops.server.parts import Parts
 from ops.server.rules import Asked, Candidate, choose
@@ -34,32 +34,35 @@ def router(parts: Parts) -> APIRouter:
         parts.telemetry.labelled(answer.degraded)
         return answer
 
-    @made.get("/recommend/{user:path}", responses=answers("Answer"), response_class=Response)
-    async def recommend(
-        user: UserId,
-        n: Num = 10,
-        exclude: Ids = None,
-        include: Ids = None,
-        category: str | None = None,
-        min_offset: Annotated[int | None, Query(ge=0, lt=1 << 63)] = None,
-        explain: bool = False,
-    ) -> Response:
+    @made.get(
+        "/recommend/{user:path}",
+        responses=answers("Answer"),
+        response_class=Response,
+        openapi_extra=queries.parameters(schema.RecommendAsked, user=USER),
+    )
+    async def recommend(request: Request) -> Response:
         """The user's newest list, under the rules. Whoever has none gets what is popular, labelled.
 
         `include` leaves only these items, `category` only those of one. `min_offset` is what POST /events
         said of your click: the answer waits, a bounded time, for a list that knows it.
         """
-        checked_id(user, "user")
+        user = checked_id(request.path_params["user"], "user")
+        wish = queries.read(request.scope["query_string"], schema.RecommendAsked)
         known = True
-        if min_offset is not None:
-            known = await answering.view.wait_for(user, min_offset, parts.wait_s)
+        if wish.min_offset is not None:
+            known = await answering.view.wait_for(user, wish.min_offset, parts.wait_s)
         answer = asked(
             Question(
-                user=user, n=n, include=include, exclude=exclude or (), category=category, explain=explain
+                user=user,
+                n=wish.n,
+                include=wish.include,
+                exclude=wish.exclude,
+                category=wish.category,
+                explain=wish.explain,
             )
         )
         if not known and answer.degraded is None:
-            late = f"no list that knows offset {min_offset} came within {parts.wait_s:g} s"
+            late = f"no list that knows offset {wish.min_offset} came within {parts.wait_s:g} s"
             answer = msgspec.structs.replace(answer, degraded="behind", reason=late)
         return written(answer)
 

@@ -20,7 +20,12 @@ from stream.records import Quality, RecommendationList, StateRef, ThemeWeight
 MAX_N = 1000
 MAX_CANDIDATES = 5000
 
+#: Largest offset of a partition.
+MAX_OFFSET = (1 << 63) - 1
+
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)]
+#: As many as bound the length of an address that is still read.
+Ids = Annotated[list[str], Meta(max_length=MAX_N)]
 
 
 class Shown(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,6 +58,17 @@ class Answer(Struct, frozen=True, kw_only=True):
     reason: str | None  # why, where it is degraded
     made_ms: int  # when the list was made, Unix ms; 0: no list
     left_out: list[LeftOut] = field(default_factory=list)
+
+
+class RecommendAsked(Struct, frozen=True, kw_only=True):
+    """What the query of GET /recommend may say."""
+
+    n: Annotated[int, Meta(ge=1, le=MAX_N, description="Items at most.")] = 10
+    exclude: Ids = []
+    include: Ids | None = None
+    category: str | None = None
+    min_offset: Annotated[int, Meta(ge=0, le=MAX_OFFSET)] | None = None
+    explain: bool = False
 
 
 class RankAsked(Struct, frozen=True, kw_only=True):
