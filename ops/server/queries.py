@@ -55,7 +55,7 @@ def _properties(kind: type[Struct]) -> dict[str, Any]:
 
 
 def _said(field: dict[str, Any]) -> dict[str, Any]:
-    kinds = [one for one in field.get("anyOf", []) if one != {"type": "null"}]
+    kinds: list[dict[str, Any]] = [one for one in field.get("anyOf", []) if one != {"type": "null"}]
     if len(kinds) != 1:
         return field
     return {name: value for name, value in field.items() if name not in ("anyOf", "default")} | kinds[0]
