@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ops.server import schema
 from ops.server.versions import Mapped, Versions
@@ -80,7 +81,7 @@ def test_figures_of_the_stream_are_shown(stage: Stage, visit: Visit) -> None:
     click(page, "i6")
     stage.do(stage.second)
     page.locator("#percentiles dd", has_text="ms").first.wait_for()
-    assert "no click yet" not in page.inner_text("#percentiles")
+    assert "none answered" not in page.inner_text("#percentiles")
 
 
 def test_a_theme_that_drifted_is_marked(stage: Stage, visit: Visit) -> None:
@@ -89,7 +90,7 @@ def test_a_theme_that_drifted_is_marked(stage: Stage, visit: Visit) -> None:
 
     def adopt() -> None:
         now = two_themes()
-        before = replace(now.version, name="000001")
+        before = dataclasses.replace(now.version, name="000001")
         stage.hall.answering.versions = Versions(
             epoch=2, current=now, previous=Mapped(before), drift=(0.004, 0.25)
         )
@@ -156,8 +157,29 @@ def test_what_is_missing_is_named(stage: Stage, visit: Visit) -> None:
     assert "the broker does not answer" in said
     assert "warm start" in said
     assert "7 clicks/s" in page.inner_text("#facts")
+    assert "ml-x" in page.inner_text("#facts")
+    assert "not begun" in page.inner_text("#facts")
     stage.do(lambda: stage.hall.feed.tell("run", schema.encode(Status(dataset="ml-y", licence="", pace=""))))
     page.locator("#facts", has_text="ml-y").wait_for()
+    held = Status(dataset="ml-y", licence="", pace="", sent=1, total=9, waiting=True)
+    stage.do(lambda: stage.hall.feed.tell("run", schema.encode(held)))
+    page.locator("#facts", has_text="paused: it waits for the scorer").wait_for()
+
+
+def test_lists_that_come_late_are_no_live_page(stage: Stage, visit: Visit) -> None:
+    """A scorer that is behind shows in the first line, in seconds; once lists come in time it is gone."""
+    stage.furnish()
+    page = visit(stage.url)
+    state(page, "live")
+
+    def told(p50: float) -> None:
+        tick = replace(stage.hall.scene.pulse.ticks[-1], p50=p50, p95=p50, p99=p50)
+        stage.hall.feed.tell("tick", schema.encode(tick))
+
+    stage.do(lambda: told(38_960.0))
+    assert "waited 39.0 s or longer" in state(page, "degraded")
+    stage.do(lambda: told(80.0))
+    state(page, "live")
 
 
 def test_everything_is_reached_by_keyboard(stage: Stage, visit: Visit) -> None:

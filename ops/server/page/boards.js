@@ -51,7 +51,7 @@ export class Boards {
     heat(byId("heat"), this.bounds, shown);
     this.showHeat(shown.slice(-60));
     const few = shown.slice(-FEW);
-    this.showExperts(few.filter((tick) => tick.experts.length));
+    this.showExperts(few.filter((tick) => tick.experts.length), few.some((tick) => tick.lists));
     this.showThemes(few);
   }
 
@@ -124,10 +124,12 @@ export class Boards {
     this.quality.set(data);
   }
 
-  showExperts(ticks) {
+  showExperts(ticks, anyList = false) {
     const newest = ticks.at(-1);
     if (!newest) {
-      byId("experts").replaceChildren(make("p", {}, "No list of the last seconds came from a network with experts."));
+      byId("experts").replaceChildren(make("p", {}, anyList
+        ? "No list of the last ten seconds came from a network with experts."
+        : "No list came in the last ten seconds."));
       return;
     }
     const alike = ticks.filter((tick) => tick.experts.length === newest.experts.length);
@@ -153,7 +155,7 @@ export class Boards {
       live.set(theme.id, (live.get(theme.id) || 0) + theme.weight / some.length);
     }
     const drifted = (theme) => (theme.drift === null ? "–" : `${theme.drift.toFixed(3)}${theme.drift > 0.1 ? " ⚠" : ""}`);
-    table(byId("themes"), ["theme", "items", "of items", "of training events", "drift", "in lists now"], this.themes.map((theme) => [
+    table(byId("themes"), ["theme", "items", "of items", "of training events", "drift", "of lists now"], this.themes.map((theme) => [
       `${theme.id} ${theme.label}`, count(theme.num_items), percent(theme.share_of_items),
       percent(theme.share_of_events), drifted(theme), live.has(theme.id) ? percent(live.get(theme.id)) : "–",
     ]));
@@ -196,9 +198,9 @@ export class Boards {
     }
     facts(byId("facts"), [
       ["Data set", run.dataset], ["Licence", run.licence], ["Pace", run.pace],
-      ["Replayed", run.total ? `${count(run.sent)} of ${count(run.total)} clicks` : "not begun"],
-      ["Now", run.stopped ? "ended" : run.waiting ? "waits for the scorer" : "goes on"],
-      ["Pause and speed", "set at the start (--rate, --speed); cannot be changed here yet"],
+      ["Replayed", run.total ? `${count(run.sent)} of ${count(run.total)} clicks` : "nothing yet"],
+      ["Replay", run.stopped ? "ended" : run.waiting ? "paused: it waits for the scorer" : run.total ? "runs" : "not begun"],
+      ["Pause and pace", "the pace is set at the start (--rate, --speed); neither can be changed here yet"],
     ]);
   }
 }

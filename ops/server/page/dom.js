@@ -24,7 +24,9 @@ export function facts(list, pairs) {
   );
 }
 
-export const ms = (value) => (value === null || value === undefined ? "no click yet" : `${Math.round(value)} ms`);
+export const ms = (value) =>
+  value === null || value === undefined ? "none answered"
+    : value < 10_000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
 export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
 export const count = (number) => number.toLocaleString("en");
 export const clock = (at_ms) => new Date(at_ms).toLocaleTimeString();

@@ -3,10 +3,12 @@
 import { ask, listen } from "./api.js";
 import { Boards } from "./boards.js";
 import { redrawAll } from "./charts.js";
-import { byId, clock, say } from "./dom.js";
+import { byId, clock, ms, say } from "./dom.js";
 import { You } from "./you.js";
 
 const LOOK_MS = 3000;
+const LATE_MS = 2000; // a list that takes longer is late, as for the server's label `behind`
+const FEW = 10; // seconds in which clicks without any list are worth a word
 const SIGNS = { loading: "…", live: "●", empty: "○", degraded: "▲", disconnected: "✕" };
 
 const boards = new Boards();
@@ -24,7 +26,20 @@ function state() {
   if (!world.ready.ready) return ["degraded", `Degraded: ${world.ready.reasons.join("; ")}.${starting}`];
   if (!world.ready.lists) return ["empty", `Nothing to see yet: no list has been made.${starting || " Click something below, or start a replay."}`];
   if (world.degraded) return ["degraded", `Degraded: ${world.degraded} of the last second's lists were made without the model.${starting}`];
+  const late = lateness();
+  if (late) return ["degraded", `Late: ${late}${starting}`];
   return ["live", `Live: newest lists of ${world.ready.lists.toLocaleString("en")} users, ${world.ready.items.toLocaleString("en")} titles.${starting}`];
+}
+
+/** What is wrong with the time that lists take; nothing where it is well. */
+function lateness() {
+  const few = boards.ticks.slice(-FEW), newest = few.at(-1);
+  const sum = (name) => few.reduce((all, tick) => all + tick[name], 0);
+  if (few.length === FEW && sum("clicks") > FEW && !sum("lists")) {
+    return `clicks arrive, and no list came in the last ${FEW} seconds.`;
+  }
+  if (newest?.p50 > LATE_MS) return `half of the last minute's clicks waited ${ms(newest.p50)} or longer for their list.`;
+  return "";
 }
 
 function showState() {
