@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 #: Longest wait for an answer; shorter than the check's own timeout in docker-compose.yml.
-ANSWER_S = 8.0
+ANSWER_S = 10.0
 
 
 def problem(address: str, ready_file: Path | None = None) -> str | None:

@@ -38,8 +38,9 @@ cat >"$kafka/bin/run" <<'RUN'
 set -e
 java() { /opt/java/bin/java -cp '/opt/kafka/libs/*' "$@"; }
 export CLUSTER_ID=${CLUSTER_ID:-5L6g3nShT-eMCtK--X86sw}
-java kafka.docker.KafkaDockerWrapper setup --default-configs-dir /etc/kafka/docker \
-  --mounted-configs-dir /mnt/shared/config --final-configs-dir /opt/kafka/config
+said=$(java kafka.docker.KafkaDockerWrapper setup --default-configs-dir /etc/kafka/docker \
+  --mounted-configs-dir /mnt/shared/config --final-configs-dir /opt/kafka/config 2>&1) ||
+  grep -qi 'already formatted' <<<"$said" || { echo "$said"; exit 1; }
 exec /opt/java/bin/java $KAFKA_HEAP_OPTS -XX:+UseSerialGC -cp '/opt/kafka/libs/*' \
   -Dorg.slf4j.simpleLogger.defaultLogLevel=warn kafka.Kafka /opt/kafka/config/server.properties
 RUN
