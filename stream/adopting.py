@@ -31,9 +31,15 @@ class Adopting:
         """Between turns: step 4 of a swap, if there is one."""
         adopted = self._swap.poll(time.monotonic())
         if adopted is not None:
-            self._desk.adopt(adopted)
-            self._recent.ask_again()
-            log.info("version %s (epoch %d) serves", adopted.version, adopted.epoch)
+            try:
+                self._desk.adopt(adopted)
+            except Exception as error:  # noqa: BLE001  whatever a version makes the code do, what serves goes on
+                self._swap.refused += 1
+                told = adopted.version, type(error).__name__, error
+                log.error("version %s refused, the old one keeps serving: %s: %s", *told)
+            else:
+                self._recent.ask_again()
+                log.info("version %s (epoch %d) serves", adopted.version, adopted.epoch)
         if self._desk.contenders is not None:
             self._desk.contenders.poll()
 

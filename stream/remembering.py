@@ -28,15 +28,11 @@ class Remembered(NamedTuple):
 class Remembering:
     """One memory beside one version."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, lines_of: Callable[[Sequence[str]], IntArray] | None = None) -> None:
+        """``lines_of``: the lines of the version's items, NO_LINE for all others; None: no version serves."""
         self.memory = memory
-        self._lines_of: Callable[[Sequence[str]], IntArray] | None = None
-        self._lines_I = np.zeros(0, np.int64)  # by code
-
-    def adopt(self, lines_of: Callable[[Sequence[str]], IntArray]) -> None:
-        """Another version serves: ``lines_of`` gives the lines of its items, NO_LINE for all others."""
         self._lines_of = lines_of
-        self._lines_I = lines_of(self.memory.items.ids)
+        self._lines_I = np.zeros(0, np.int64) if lines_of is None else lines_of(memory.items.ids)  # by code
 
     def learned(self, item: str) -> None:
         """The memory has just learned an event on this item: its code may be new, or another's before."""

@@ -64,7 +64,6 @@ class Desk:
     ) -> None:
         """``topic``: where requests come from, for dead letters; ``clock_ms``: the wall clock; ``leading``,
         ``stand_ins``, ``metrics`` None: fresh ones; ``contenders`` None: no other version is judged."""
-        self.ranker: Ranker | None = None
         self.learner = learner
         self.leading = Leading() if leading is None else leading
         self.contenders = contenders
@@ -74,8 +73,7 @@ class Desk:
         self.metrics = ScorerMetrics() if metrics is None else metrics
         self.tally = Tally()
         self.floors: dict[str, Floor] = {}  # newest lists another scorer made before we took over
-        self._remembering = Remembering(learner.memory)
-        self._mixer = Mixer(None, self._remembering)
+        self._mix(None, Remembering(learner.memory))
         self._topic = topic
         self._top_n = top_n
         self._max_batch = max_batch
@@ -83,18 +81,21 @@ class Desk:
         self._clock_ms = clock_ms
 
     def adopt(self, ranker: Ranker) -> None:
-        """Serve with this version from the next turn on."""
-        self.ranker = ranker
-        self.metrics.experts.reset()
-        self.metrics.versions.adopted(ranker.version, ranker.epoch, self._clock_ms() / 1000)
+        """Serve with this version from the next turn on. If this raises, what served goes on serving."""
         if self.learner.may_start:
             self.learner.start_from(ranker.seed(self.learner.memory.config))
-            self._remembering = Remembering(self.learner.memory)
-        self._remembering.adopt(ranker.lines)
-        self._mixer = Mixer(ranker, self._remembering)
-        self.stand_ins.adopt(ranker)
+            lines_of = None if self.ranker is None else self.ranker.lines
+            self._mix(self.ranker, Remembering(self.learner.memory, lines_of))
+        remembering = Remembering(self.learner.memory, ranker.lines)
+        self.stand_ins.adopt(ranker)  # the last thing that may fail, and it does so before it changes
+        self._mix(ranker, remembering)
+        self.metrics.experts.reset()
+        self.metrics.versions.adopted(ranker.version, ranker.epoch, self._clock_ms() / 1000)
         if self.contenders is not None:
             self.contenders.adopt(ranker.version)
+
+    def _mix(self, ranker: Ranker | None, remembering: Remembering) -> None:
+        self.ranker, self._remembering, self._mixer = ranker, remembering, Mixer(ranker, remembering)
 
     def learn(self, header: Header) -> bool:
         """Learn from a request that somebody else answers or has answered; whether it was new."""
@@ -110,8 +111,7 @@ class Desk:
     def judged(self) -> list[Outgoing]:
         """Judgements of the lists that were made since the last call, contenders' lines among them."""
         judged, self._judged = self._judged, []
-        out = judgements(judged, self.contenders)
-        forgotten, self._forgotten = self._forgotten, []
+        forgotten, self._forgotten, out = self._forgotten, [], judgements(judged, self.contenders)
         if self.contenders is not None:
             for user in forgotten:  # only now: states before the forget have just been in their caches
                 self.contenders.forget(user)
@@ -124,8 +124,7 @@ class Desk:
         """
         self.tally.requests += len(waiting)
         self.metrics.requests.inc(len(waiting))
-        out: list[Outgoing] = []
-        start = 0
+        out, start = list[Outgoing](), 0
         for batch in batches(waiting, self._max_batch):
             stop = batch[-1] + 1
             out += self._answer_part(waiting[start:stop], {position - start for position in batch})
@@ -182,8 +181,8 @@ class Desk:
         mix_ms = self._clock_ms() - mixing_ms
         self.tally.memory_ms += started_ms - began_ms
         self.tally.mix_ms += mix_ms
-        self.metrics.stages["memory"].observe(max(0.0, started_ms - began_ms) / 1000)
-        self.metrics.stages["mix"].observe(max(0.0, mix_ms) / 1000)
+        for stage, took_ms in (("memory", started_ms - began_ms), ("mix", mix_ms)):
+            self.metrics.stages[stage].observe(max(0.0, took_ms) / 1000)
         return out
 
     def _drop(self, users: Sequence[str]) -> None:
