@@ -31,6 +31,7 @@ export class Boards {
   showNothing() {
     facts(byId("percentiles"), [["p50", ms(null)]]);
     facts(byId("rates"), [["clicks/s", "0"], ["lists/s", "0"]]);
+    say(byId("heat-note"), "Nothing has been counted yet; figures come once a second.");
     this.showExperts([]);
   }
 
