@@ -20,9 +20,6 @@ from stream.records import Quality, RecommendationList, StateRef, ThemeWeight
 MAX_N = 1000
 MAX_CANDIDATES = 5000
 
-#: Largest offset of a partition.
-MAX_OFFSET = (1 << 63) - 1
-
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)]
 #: As many as bound the length of an address that is still read.
 Ids = Annotated[list[str], Meta(max_length=MAX_N)]
@@ -67,7 +64,7 @@ class RecommendAsked(Struct, frozen=True, kw_only=True):
     exclude: Ids = []
     include: Ids | None = None
     category: str | None = None
-    min_offset: Annotated[int, Meta(ge=0, le=MAX_OFFSET)] | None = None
+    min_offset: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | None = None
     explain: bool = False
 
 
