@@ -24,7 +24,7 @@ from ops.demo.live import live_line
 from ops.demo.parts import Parts, divide
 from ops.demo.quality import all_judged, events_and_judgements, newest_report, told_quality
 from ops.demo.report import figures, unexplained
-from ops.demo.scraped import take_ports
+from ops.demo.scraped import replay_shown, take_ports
 from ops.demo.told import Told
 from ops.demo.versions import told_versions
 from ops.errors import DirectoryRefused, OpsError
@@ -101,8 +101,11 @@ def run(plan: Plan, supervisor: Supervisor, told: Told) -> dict[str, Any]:
     observer = Observer(settings.kafka.bootstrap, settings)
     try:
         _prepare(plan, parts, settings, supervisor, observer, told)
-        with told.phase("replay", f"{len(parts.stream):,} events as clicks; every click changes a list"):
-            _replay(plan, parts, settings, supervisor, observer, told)
+        with (
+            told.phase("replay", f"{len(parts.stream):,} events as clicks; every click changes a list"),
+            replay_shown(settings, told.say) as show,
+        ):
+            _replay(plan, parts, settings, supervisor, observer, told, show)
         observed = observer.summary() | _quality(settings, supervisor)
         ledger = balance(settings.kafka.bootstrap, settings)
         lists = list_digest(newest_lists(settings.kafka.bootstrap, names))
@@ -188,7 +191,13 @@ def _load(plan: Plan, parts: Parts, bootstrap: str, names: TopicNames) -> None:
 
 
 def _replay(
-    plan: Plan, parts: Parts, settings: Settings, supervisor: Supervisor, observer: Observer, told: Told
+    plan: Plan,
+    parts: Parts,
+    settings: Settings,
+    supervisor: Supervisor,
+    observer: Observer,
+    told: Told,
+    show: Callable[[Progress], None],
 ) -> None:
     state: dict[str, Progress] = {}
     names = TopicNames(settings.kafka.prefix)
@@ -196,6 +205,7 @@ def _replay(
     def progress(at: Progress) -> None:
         state["now"] = at
         told.sent(at)
+        show(at)
 
     send = lockstep if plan.lockstep else partial(replay, pacing=plan.pacing(parts.stream))
     sending = Background(

@@ -21,15 +21,6 @@ EMPTY = {
     "hopstream_prequential_recall_low_ratio": USERS,
     "hopstream_prequential_recall_high_ratio": USERS,
 }
-REPLAY = "a demo replays in its own process, which has no port; `hopstream replay` has one"
-#: Metrics that no role of a demo has.
-ABSENT = {
-    "hopstream_replay_clock_timestamp_seconds": REPLAY,
-    "hopstream_replay_events_total": REPLAY,
-    "hopstream_replay_planned_events": REPLAY,
-    "hopstream_replay_speed_ratio": REPLAY,
-    "hopstream_replay_waiting": REPLAY,
-}
 
 
 def drawn(demo: Exhibit) -> dict[str, bool]:
@@ -44,13 +35,12 @@ def test_every_panel_shows_numbers_of_a_running_demo(demo: Exhibit) -> None:
     empty = {expr for expr, shown in drawn(demo).items() if not shown}
     asked = {name for expr in empty for name in re.findall(r"hopstream[_:]\w+", expr)}
 
-    assert asked == set(EMPTY) | set(ABSENT), demo.said
+    assert asked == set(EMPTY), demo.said
 
 
 def test_what_is_empty_is_named_by_some_role(demo: Exhibit) -> None:
-    """A metric without a sample is told with its type; those of the replay are not there at all."""
+    """A metric without a sample is told with its type."""
     assert drawn(demo)
     families = {name.removesuffix("_bucket") for name in EMPTY}
 
     assert families - demo.told == set()
-    assert set(ABSENT) & demo.told == set()
