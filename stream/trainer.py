@@ -20,20 +20,23 @@ from typing import Any, Final
 from model.errors import VersionDamaged, VersionMissing
 from model.finetune import TuneConfig
 from model.gate import Decision, Evidence, Verdict, decide
-from model.learner import Cycle, Learner
+from model.learner import Cycle
 from model.lineage import anchor_of
 from model.names import Arrays
 from model.sanity import Fault, sanity
-from model.successor import successor, train_config_of
+from model.successor import successor
 from model.version import Offsets, Trained, Version
 from model.watch import Outcome, Watch
 from stream.comparing import ROWS, compared, lines_of
+from stream.learners import learner_of, restored, through_of
 from stream.lessons import Click, Lessons, Slice, columns_of, ranges
 
 #: Clicks that wait to be learned, or may have to be learned again; beyond it the oldest are left out.
 MAX_KEPT: Final = 50_000
 #: Judged events after which a gate that has too few users is asked no more.
 MAX_POOLED: Final = 20_000
+#: Times in a row that clicks may end in weights that fail the sanity checks; then they are learned by nobody.
+MAX_FAILED: Final = 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,7 +81,8 @@ class Trainer:
         self.watch: Watch | None = None
         self.waiting: list[Click] = []  # not learned by anybody
         self.known: list[Click] = []  # to be remembered once nothing waits for the gate
-        self.num_dropped = 0  # clicks beyond MAX_KEPT, learned by nobody
+        self.num_dropped = 0  # clicks beyond MAX_KEPT, or after MAX_FAILED: learned by nobody
+        self.num_failed = 0  # cycles in a row whose result failed the sanity checks
         self.lines: dict[str, Any] = {}  # provisional lines (D,) by id, from which new rows begin
         self.forgotten: list[str] = []  # users erased since the oldest arrays that are kept
         self._load = load
@@ -196,8 +200,12 @@ class Trainer:
         self.serving.clicks, self.waiting = self.waiting, []
         self.candidate = Candidate(cycle=cycle, trained_through=dict(through))
         faults = sanity(self._trained(self.candidate), self.base) if cycle.finite else [NOT_FINITE]
+        self.num_failed = self.num_failed + 1 if faults else 0
         if faults:
             self.rejected()
+        if self.num_failed == MAX_FAILED:  # with what comes after them they would fail for ever
+            self.num_dropped += len(self.waiting)
+            self.waiting, self.num_failed = [], 0
         return cycle, faults
 
     def _watched(self, taken: Slice) -> Outcome | None:
@@ -262,25 +270,6 @@ class Trainer:
 
 
 NOT_FINITE: Final = Fault("not finite", "training ended in weights that are no numbers.")
-
-
-def learner_of(version: Version, config: TuneConfig) -> Learner:
-    """One that begins as a published version, with fresh optimisers; what the version counted counts."""
-    recipe = train_config_of(version.manifest)
-    made = Learner.from_weights(version.config, version.weights, version.catalogue, config, recipe)
-    made.items.count(version.popularity)
-    return made
-
-
-def restored(arrays: Arrays, version: Version, config: TuneConfig) -> Learner:
-    """One from its arrays; ``version``: any of its line."""
-    return Learner.from_arrays(arrays, version.config, config, train_config_of(version.manifest))
-
-
-def through_of(version: Version) -> dict[int, int]:
-    """Partition → newest offset that a version was trained through; empty for a training from a file."""
-    offsets = version.manifest["offsets"] or {"trained_through": {}}
-    return {int(partition): last for partition, last in offsets["trained_through"].items()}
 
 
 def _columns(clicks: Collection[Click]) -> Any:

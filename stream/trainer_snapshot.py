@@ -12,8 +12,9 @@ from typing import Any
 from model.learner import Cycle
 from model.watch import Watch
 from stream.comparing import evidence_arrays, evidence_of
+from stream.learners import restored
 from stream.lessons import Click, arrays_of, told_arrays
-from stream.trainer import Candidate, Kept, Trainer, restored
+from stream.trainer import Candidate, Kept, Trainer
 
 
 def packed(trainer: Trainer) -> dict[str, Any]:
@@ -27,6 +28,7 @@ def packed(trainer: Trainer) -> dict[str, Any]:
         "waiting": _clicks(trainer.waiting),
         "known": _clicks(trainer.known),
         "num_dropped": trainer.num_dropped,
+        "num_failed": trainer.num_failed,
         "lines": told_arrays(trainer.lines),
         "forgotten": trainer.forgotten,
     }
@@ -40,7 +42,7 @@ def unpack(state: Mapping[str, Any], trainer: Trainer) -> None:
     trainer.candidate = state["candidate"] and _candidate_of(state["candidate"])
     trainer.watch = state["watch"] and Watch.from_dict(state["watch"])
     trainer.waiting, trainer.known = _clicks_of(state["waiting"]), _clicks_of(state["known"])
-    trainer.num_dropped = state["num_dropped"]
+    trainer.num_dropped, trainer.num_failed = state["num_dropped"], state["num_failed"]
     trainer.lines = dict(arrays_of(state["lines"]))
     trainer.forgotten = list(state["forgotten"])
 

@@ -26,18 +26,19 @@ from model.version import Trained
 from stream import snapshot
 from stream.announcing import published, rolled_back
 from stream.intake import Record
+from stream.learners import through_of
 from stream.lessons import Lessons
 from stream.metrics.trainer import TrainerMetrics
 from stream.records import Announcement
 from stream.telling_cycles import Cycled, latency_s, replace_json
-from stream.trainer import Trainer, through_of
+from stream.trainer import Trainer
 from stream.trainer_snapshot import packed, unpack
 
 log = logging.getLogger("hopstream.trainer")
 
 KIND: Final = "trainer"
 #: Raised when a snapshot's layout changes; an older one is set aside and the topic is read again.
-VERSION: Final = 1
+VERSION: Final = 2
 SNAPSHOT, PLAN, REPORT = "snapshot", "plan.json", "report.json"
 
 

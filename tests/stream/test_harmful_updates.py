@@ -135,16 +135,19 @@ def test_a_hundred_times_the_learning_rate_never_serves(tmp_path: Path) -> None:
     assert set(lists) == {"000001"}
 
 
-def test_weights_that_are_no_numbers_never_serve(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cycle that ends in NaN is dropped, and its events are learned by the next, which is sound."""
-    train = Learner._train
-
-    def poisoned(self: Learner, *lessons: Any) -> float:
+def poisoned(train: Callable[..., float]) -> Callable[..., float]:
+    def poisoning(self: Learner, *lessons: Any) -> float:
         loss = train(self, *lessons)
         self.model.items.data[70] = float("nan")
         return loss
 
-    monkeypatch.setattr(Learner, "_train", poisoned)
+    return poisoning
+
+
+def test_weights_that_are_no_numbers_never_serve(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cycle that ends in NaN is dropped, and its events are learned by the next, which is sound."""
+    train = Learner._train
+    monkeypatch.setattr(Learner, "_train", poisoned(train))
     first = fake.run(most=1)
     monkeypatch.setattr(Learner, "_train", train)
     rest, lists = lived(fake)
@@ -155,6 +158,23 @@ def test_weights_that_are_no_numbers_never_serve(fake: Fake, monkeypatch: pytest
     assert rest[0].learned.events == first[0].events + rest[0].events
     assert fake.training().report()["rejected"] == 1
     assert lists == ["000001", "000001", "000002"]
+
+
+def test_clicks_that_fail_three_times_are_learned_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would spoil every later cycle: they are counted and left out, and what comes after is learned."""
+    fake = served(Fake(tmp_path, log(8), every=210))
+    with monkeypatch.context() as ill:
+        ill.setattr(Learner, "_train", poisoned(Learner._train))
+        failed = fake.run(most=3)
+    sound = fake.run(most=1)
+
+    assert all("not finite" in one.faults[0] for one in failed)
+    assert [one.dropped for one in failed] == [0, 0, sum(one.events for one in failed)]
+    assert sound[0].faults == ()
+    assert sound[0].learned is not None
+    assert sound[0].learned.events == sound[0].events > 0
 
 
 def test_another_catalogue_never_serves(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
