@@ -156,6 +156,11 @@ def _show_metrics(role: Role, settings: Settings) -> None:
     metrics.watch("hopstream_requests_lost_total", lost, lambda: role.lost_requests)
     refused = "Published versions that did not prove themselves."
     metrics.watch("hopstream_versions_refused_total", refused, lambda: parts.swap.refused)
+    unjudged = "Published versions that could not be loaded to be judged beside what serves."
+    contenders = parts.desk.contenders
+    metrics.watch(
+        "hopstream_contenders_refused_total", unjudged, lambda: contenders.refused if contenders else 0
+    )
     serve(metrics.registry, settings.metrics.host, settings.metrics.scorer_port)
 
 

@@ -81,6 +81,7 @@ EXPERTS = Board(
                 ("hopstream_model_epoch", "{{job}}"),
                 ("hopstream_registry_epoch", "{{job}}: registry"),
                 ("hopstream_versions_refused_total", "refused"),
+                ("hopstream_contenders_refused_total", "not judged"),
             ),
         ),
         Panel(

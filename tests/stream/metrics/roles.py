@@ -28,6 +28,7 @@ WATCHED = {
         "hopstream_rescore_waiting_users",
         "hopstream_requests_lost_total",
         "hopstream_versions_refused_total",
+        "hopstream_contenders_refused_total",
     ),
     "server": ("hopstream_view_lists", "hopstream_view_states", "hopstream_view_records_behind"),
 }
