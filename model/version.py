@@ -9,6 +9,7 @@ Does not know: files, torch, Kafka.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,9 +37,13 @@ class MoSWeights:
 class Offsets:
     """Which events made a version and which ones judged it, by partition; inclusive.
 
+    They mean something on one generation of the topic alone: once it is deleted and made anew, the same
+    numbers are other events.
+
     Raises ValueError where an event did both: a version is never judged by what it was trained on.
     """
 
+    topic_id: str  # of the events topic, a new one for each generation
     trained_through: dict[int, int]  # the newest event that was read for training
     judged_by: dict[int, tuple[int, int]] = field(default_factory=dict)  # first and last event of the slice
 
@@ -52,9 +57,19 @@ class Offsets:
 
     def to_json(self) -> dict[str, Any]:
         return {
+            "topic_id": self.topic_id,
             "trained_through": {str(partition): last for partition, last in self.trained_through.items()},
             "judged_by": {str(partition): list(span) for partition, span in self.judged_by.items()},
         }
+
+
+def trained_through(manifest: Mapping[str, Any], topic_id: str) -> dict[int, int]:
+    """Partition → newest offset on this topic that a version was trained through, by its manifest; empty for
+    a training from a file or from another generation of the topic."""
+    offsets = manifest["offsets"]
+    if offsets is None or offsets.get("topic_id") != topic_id:
+        return {}
+    return {int(partition): last for partition, last in offsets["trained_through"].items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,14 +44,15 @@ def build(settings: Settings, bootstrap: str, ready_file: Path | None) -> Role:
     ensure_topics(bootstrap, names, settings.kafka.partitions)
     folder = settings.evaluator.data_dir
     lock = _held(folder)
+    topic_id = topic_ids(bootstrap, [names.events])[names.events]
     evaluator = Evaluator(
         Rules.of(settings),
-        topic_ids(bootstrap, [names.events])[names.events],
+        topic_id,
         settings.kafka.partitions,
         sample_share=settings.worker.sample_share,
         filter_seen=settings.scorer.filter_seen,
         window=settings.evaluator.window,
-        trained_through=partial(trained_through, settings.models.dir),
+        trained_through=partial(through, settings.models.dir, topic_id),
     )
     metrics = EvaluatorMetrics(folder)
     serve(metrics.registry, settings.metrics.host, settings.metrics.evaluator_port)
@@ -85,16 +86,17 @@ def _held(folder: Path) -> IO[str]:
     return lock
 
 
-def trained_through(directory: Path, version: str) -> Through | None:
-    """How far a published version was trained, by its manifest; None where that cannot be read."""
+def through(directory: Path, topic_id: str, version: str) -> Through | None:
+    """How far a published version was trained on this topic; None where its manifest cannot be read."""
     from model.registry import Registry  # torch comes in here, as in groups.py
+    from model.version import trained_through
 
     try:
-        offsets = Registry(directory).manifest(version)["offsets"]
+        manifest = Registry(directory).manifest(version)
     except (ModelError, OSError) as error:
         log.warning("how far version %s was trained is not known: %s", version, error)
         return None
-    return {int(partition): last for partition, last in (offsets or {}).get("trained_through", {}).items()}
+    return trained_through(manifest, topic_id)
 
 
 class Looking:

@@ -1,6 +1,6 @@
 """What learns, made of a published version: with fresh optimisers, or as it was kept.
 
-Knows: how a version becomes a learner, what a manifest says of offsets. Does not know: cycles, files, Kafka.
+Knows: how a version becomes a learner. Does not know: cycles, files, Kafka.
 """
 
 from __future__ import annotations
@@ -23,9 +23,3 @@ def learner_of(version: Version, config: TuneConfig) -> Learner:
 def restored(arrays: Arrays, version: Version, config: TuneConfig) -> Learner:
     """One from its arrays; ``version``: any of its line."""
     return Learner.from_arrays(arrays, version.config, config, train_config_of(version.manifest))
-
-
-def through_of(version: Version) -> dict[int, int]:
-    """Partition → newest offset that a version was trained through; empty for a training from a file."""
-    offsets = version.manifest["offsets"] or {"trained_through": {}}
-    return {int(partition): last for partition, last in offsets["trained_through"].items()}

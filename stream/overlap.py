@@ -4,8 +4,7 @@ Knows: how far versions were trained, by partition; which judged events lie befo
 Does not know: where manifests lie, Kafka, who trains, how well anything ranked.
 
 The trainer reads no further than what is judged (judged.py); here that is not taken on trust. A version that
-was trained from a file has no offsets and overlaps with nothing on the topic. Offsets name no generation of
-the topic: those of a version that was trained on a deleted one are held against the topic of now.
+was trained from a file, or on a topic that was deleted since, overlaps with nothing on the topic of now.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any, Final
 from stream.judging import Judged
 from stream.records import Judgement
 
-#: Partition → newest offset that a version was trained through; empty for a training from a file.
+#: Partition → newest offset on this topic that a version was trained through.
 Through = Mapping[int, int]
 
 #: Versions whose offsets are remembered; past it the one known longest is read again when it is needed.

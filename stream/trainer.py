@@ -25,10 +25,10 @@ from model.lineage import anchor_of
 from model.names import Arrays
 from model.sanity import Fault, sanity
 from model.successor import successor
-from model.version import Offsets, Trained, Version
+from model.version import Offsets, Trained, Version, trained_through
 from model.watch import Outcome, Watch
 from stream.comparing import ROWS, compared, lines_of
-from stream.learners import learner_of, restored, through_of
+from stream.learners import learner_of, restored
 from stream.lessons import Click, Lessons, Slice, columns_of, ranges
 
 #: Clicks that wait to be learned, or may have to be learned again; beyond it the oldest are left out.
@@ -96,7 +96,7 @@ class Trainer:
         if self.previous is not None and self.previous.name == base.name:
             self.rolled_back(base)
             return
-        through = through_of(base)
+        through = trained_through(base.manifest, self.lessons.topic_id)
         older = self.previous.clicks if self.previous is not None and through else []
         kept = [*older, *self.serving.clicks, *self.waiting]
         self.waiting = [click for click in kept if click.offset > through.get(click.partition, -1)]
@@ -246,7 +246,11 @@ class Trainer:
             return None
 
     def _trained(self, candidate: Candidate) -> Trained:
-        offsets = Offsets(trained_through=candidate.trained_through, judged_by=candidate.judged_by)
+        offsets = Offsets(
+            topic_id=self.lessons.topic_id,
+            trained_through=candidate.trained_through,
+            judged_by=candidate.judged_by,
+        )
         return successor(self.learner, self.base, candidate.cycle, _columns(self.serving.clicks), offsets)
 
     def _forget(self, users: Collection[str]) -> None:

@@ -22,11 +22,10 @@ from model.errors import ModelError
 from model.finetune import TuneConfig
 from model.gate import MIN_EVENTS, Decision, Verdict
 from model.registry import Registry
-from model.version import Trained
+from model.version import Trained, trained_through
 from stream import snapshot
 from stream.announcing import published, rolled_back
 from stream.intake import Record
-from stream.learners import through_of
 from stream.lessons import Lessons
 from stream.metrics.trainer import TrainerMetrics
 from stream.records import Announcement
@@ -166,7 +165,7 @@ class Training:
         """Carry out the plan with its records, in order. Raises BrokerUnreachable, OSError."""
         trainer, began_s = self.trainer, time.monotonic()
         assert trainer is not None
-        taken = self.lessons.take(records, through_of(trainer.base))
+        taken = self.lessons.take(records, trained_through(trainer.base.manifest, self.lessons.topic_id))
         decision, worse = trainer.judge(taken)
         verdict, reason, version = "none", "", None
         if worse:

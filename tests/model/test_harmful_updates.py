@@ -84,7 +84,11 @@ def serves(new: Trained, good: Trained, directory: Path) -> tuple[str, str]:
                     new,
                     parent="000001",
                     gate=decision.to_json(),
-                    offsets=Offsets(trained_through={0: FIRST - 1}, judged_by={0: (FIRST, len(COLUMNS) - 1)}),
+                    offsets=Offsets(
+                        topic_id="t",
+                        trained_through={0: FIRST - 1},
+                        judged_by={0: (FIRST, len(COLUMNS) - 1)},
+                    ),
                 )
             )
     current = registry.current()

@@ -233,12 +233,13 @@ def test_what_did_not_reach_the_disk_whole_is_never_published(
 
 def test_the_manifest_tells_the_decision_and_both_ranges(directory: Path) -> None:
     """Gate and offsets come back as they were handed over, with more than nine partitions too."""
-    offsets = Offsets(trained_through={2: 5, 10: 7}, judged_by={2: (6, 9), 10: (8, 8)})
+    offsets = Offsets(topic_id="t", trained_through={2: 5, 10: 7}, judged_by={2: (6, 9), 10: (8, 8)})
     gate = gated(True, "000001")
     version = Registry(directory).publish(replace(trained(), gate=gate, offsets=offsets))
 
     assert version.manifest["gate"] == gate
     assert version.manifest["offsets"] == {
+        "topic_id": "t",
         "trained_through": {"2": 5, "10": 7},
         "judged_by": {"2": [6, 9], "10": [8, 8]},
     }
@@ -248,7 +249,7 @@ def test_the_manifest_tells_the_decision_and_both_ranges(directory: Path) -> Non
 def test_no_event_both_trains_and_judges() -> None:
     """Such offsets cannot even be written down."""
     with pytest.raises(ValueError, match="partition 1: judged from offset 7"):
-        Offsets(trained_through={1: 7}, judged_by={1: (7, 9)})
+        Offsets(topic_id="t", trained_through={1: 7}, judged_by={1: (7, 9)})
 
 
 def test_a_rollback_stands_against_what_was_made_for_the_version_before_it(directory: Path) -> None:

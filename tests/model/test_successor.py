@@ -18,7 +18,7 @@ from model.version import Offsets, Version
 from tests.model.published import trained, world
 
 TUNE = TuneConfig(batch=8, window=8, negatives=4, replay_events=4, capacity=20)
-OFFSETS = Offsets(trained_through={0: 9}, judged_by={0: (10, 12)})
+OFFSETS = Offsets(topic_id="t", trained_through={0: 9}, judged_by={0: (10, 12)})
 
 
 def learned(version: Version, columns: EventColumns) -> tuple[Learner, Cycle]:

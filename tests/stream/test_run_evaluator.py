@@ -13,7 +13,7 @@ from kafka import TopicPartition
 from model.registry import Registry
 from model.version import Offsets
 from stream.evaluator import Evaluator
-from stream.evaluator_app import AGAIN_S, Looking, trained_through
+from stream.evaluator_app import AGAIN_S, Looking, through
 from stream.intake import EVENTS, JUDGEMENTS, LISTS
 from stream.metrics.evaluator import EvaluatorMetrics
 from stream.run_evaluator import EvaluatorGaveUp, Parts, Role
@@ -160,11 +160,13 @@ def test_a_version_that_cannot_be_read_is_told_once(tmp_path: Path, caplog: Any)
 
 
 def test_how_far_a_version_was_trained_stands_in_its_manifest(tmp_path: Path) -> None:
-    """Offsets by partition; none for a training from a file; a version that is gone is not known."""
+    """Offsets by partition; none for a training from a file, or on a topic that is gone; None for a version that
+    is gone."""
     registry = Registry(tmp_path)
     registry.publish(trained(seed=1))
-    offsets = Offsets(trained_through={0: 9, 3: 4}, judged_by={0: (10, 12)})
+    offsets = Offsets(topic_id="t", trained_through={0: 9, 3: 4}, judged_by={0: (10, 12)})
     registry.publish(replace(trained(seed=2), parent="000001", offsets=offsets))
 
-    found = [trained_through(tmp_path, f"{number:06d}") for number in (1, 2, 3)]
+    found = [through(tmp_path, "t", f"{number:06d}") for number in (1, 2, 3)]
     assert found == [{}, {0: 9, 3: 4}, None]
+    assert through(tmp_path, "made anew", "000002") == {}

@@ -39,7 +39,7 @@ def gate(better: float) -> dict[str, Any]:
 def models(tmp_path: Path) -> Path:
     """A twin, a better version on top of it, an equal one on top of that, which serves."""
     directory = tmp_path / "models"
-    offsets = Offsets(trained_through={0: 99, 1: 80}, judged_by={0: (100, 180), 1: (81, 120)})
+    offsets = Offsets(topic_id="t", trained_through={0: 99, 1: 80}, judged_by={0: (100, 180), 1: (81, 120)})
     registry = Registry(directory)
     registry.publish(trained(seed=1))
     registry.publish(replace(trained(seed=2), parent="000001", gate=gate(2), offsets=offsets))
