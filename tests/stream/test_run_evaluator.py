@@ -160,8 +160,8 @@ def test_a_version_that_cannot_be_read_is_told_once(tmp_path: Path, caplog: Any)
 
 
 def test_how_far_a_version_was_trained_stands_in_its_manifest(tmp_path: Path) -> None:
-    """Offsets by partition; none for a training from a file, or on a topic that is gone; None for a version that
-    is gone."""
+    """Offsets by partition; none for a training from a file, or on a topic that is gone; of a version that is
+    gone nobody knows."""
     registry = Registry(tmp_path)
     registry.publish(trained(seed=1))
     offsets = Offsets(topic_id="t", trained_through={0: 9, 3: 4}, judged_by={0: (10, 12)})
