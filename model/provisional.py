@@ -53,6 +53,7 @@ class ProvisionalRows:
         self._clicks: OrderedDict[str, deque[Vectors]] = OrderedDict()  # the stalest first
         self._places: dict[str, int] = {}
         self._items: list[str] = []
+        self.changes = 0  # how often an item came or went
         self._lines_PD = np.zeros((0, self._mean_Md.size), np.float32)
         self._undamped_PD = self._lines_PD
 
@@ -127,6 +128,7 @@ class ProvisionalRows:
         if place is None:
             return
         del self._clicks[item]
+        self.changes += 1
         last = len(self._items) - 1
         if place != last:  # the last line fills the hole
             self._items[place] = self._items[last]
@@ -173,6 +175,7 @@ class ProvisionalRows:
             self._undamped_PD = np.concatenate([self._undamped_PD, more])
         self._places[item] = len(self._items)
         self._items.append(item)
+        self.changes += 1
 
 
 def _undamped(clicks: Collection[Vectors]) -> Vectors:

@@ -49,6 +49,7 @@ class Codes:
 
     def __init__(self) -> None:
         self.ids: list[str] = []
+        self.changes = 0  # how often an id got or lost a code
         self._codes: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -62,10 +63,12 @@ class Codes:
         code = self._codes.setdefault(name, len(self.ids))
         if code == len(self.ids):
             self.ids.append(name)
+            self.changes += 1
         return code
 
     def replace(self, code: int, name: str | None) -> None:
         """Give a code to another id, or to none."""
+        self.changes += 1
         self._codes.pop(self.ids[code], None)
         self.ids[code] = name or ""
         if name is not None:
@@ -74,6 +77,7 @@ class Codes:
     def restore(self, ids: list[str], free: Collection[int]) -> None:
         """Take these ids in the order of their codes; codes in ``free`` stand for none."""
         self.ids = ids
+        self.changes += 1
         gone = set(free)
         self._codes = {name: code for code, name in enumerate(ids) if code not in gone}
 

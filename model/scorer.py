@@ -96,6 +96,11 @@ class Scorer:
         self._seen = Seen(self._encoder.num_slots, extend)
         self._ranker = Ranker(torch.from_numpy(version.index).to(self.device))
 
+    @property
+    def num_slots(self) -> int:
+        """How many sequences the cache holds."""
+        return self._encoder.num_slots
+
     def rank(
         self, asked: Sequence[Asked], n: int, others: Sequence[npt.NDArray[np.int64]] | None = None
     ) -> RankedBatch:

@@ -117,6 +117,7 @@ class Ranker(Protocol):
     @property
     def temperature(self) -> float: ...
     def lines(self, items: Sequence[str]) -> npt.NDArray[np.int64]: ...  # blend.NO_LINE for unknown items
+    def share(self, asking: Asking) -> float: ...  # of the cache, that the sequences of a request take
     def rank(
         self,
         asking: Sequence[Asking],

@@ -25,15 +25,13 @@ log = logging.getLogger("hopstream.scorer")
 
 #: Judged states for which a version contends after it was replaced: the last look of a watch is at 4,000.
 PREVIOUS_STATES: Final = 5000
-#: Prefix cache of each contender.
-CACHE_BYTES: Final = 64 * 1024 * 1024
 
 
 class Contenders:
     """At most two versions beside the one that serves."""
 
     def __init__(self, load: Callable[[str], Ranker], executor: Executor, max_batch: int) -> None:
-        """``load``: a version by name, digests checked, with a cache of CACHE_BYTES."""
+        """``load``: a version by name, digests checked, with a cache of its own."""
         self._load = load
         self._executor = executor
         self._max_batch = max_batch
@@ -46,10 +44,13 @@ class Contenders:
         self._missing: set[str] = set()
         self._failed: set[str] = set()  # while ranking, at least once
 
-    def adopt(self, version: str) -> None:
-        """This version serves from now on."""
+    def adopt(self, version: str, before: Ranker | None = None) -> None:
+        """This version serves from now on; ``before``: what served until now, judged on as it stands, with
+        everybody still in its cache."""
         if self._serving is not None and self._serving != version:
             self._previous, self._left = self._serving, PREVIOUS_STATES
+            if before is not None and before.version == self._serving:
+                self._rankers[before.version] = before
         self._serving = version
 
     def poll(self) -> None:
@@ -80,12 +81,16 @@ class Contenders:
         failed: set[str] = set()
         for start in range(0, len(asked), self._max_batch):
             part = asked[start : start + self._max_batch]
+            by_version: dict[str, dict[int, Line]] = {}
             for line, version in self._wanted().items():
                 if version == self._serving:
                     made = {place: judged[place]["model"] for place in part}
+                elif version in by_version:  # the twin may be the one before, too
+                    made = by_version[version]
                 elif version in self._rankers and version not in failed:
                     try:
                         made = _ranked(self._rankers[version], {place: asking[place] for place in part})
+                        by_version[version] = made
                     except Exception as error:  # noqa: BLE001  no contender may cost a judgement
                         failed.add(version)
                         self._fails(version, error)

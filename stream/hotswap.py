@@ -3,8 +3,9 @@
 Knows: what the registry says now, what was refused, how a version proves itself.
 Does not know: Kafka, torch, how a version is loaded (injected), what a turn does.
 
-Steps 1 to 3 run off the hot path; `poll` hands the ready version over between two turns, which is step 4.
-If we die between any two, the next start reads the registry again and begins at 1.
+Steps 1, 2 and half of 3 (made-up users) run off the hot path; `poll` then hands the version over between two
+turns, for the other half of 3 and for step 4 (adopting.py). If we die between any two, the next start reads
+the registry again and begins at 1.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class HotSwap:
         self._next_s = 0.0
 
     def poll(self, now_s: float) -> Ranker | None:
-        """Called between turns with process time: a version to swap to (step 4), or None."""
+        """Called between turns with process time: a version that proved itself, or None."""
         if self.coming is not None:
             return self._arrived(self.coming) if self.coming.done() else None
         if now_s < self._next_s:

@@ -37,6 +37,9 @@ class Recent:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def __contains__(self, user: str) -> bool:
+        return user in self._kept
+
     @property
     def num_bytes(self) -> int:
         return self._num_bytes
@@ -65,6 +68,10 @@ class Recent:
         """These partitions have another owner now: their users are not ours to answer."""
         for user in [user for user, kept in self._kept.items() if kept.partition in partitions]:
             self.forget(user)
+
+    def newest_last(self) -> list[Kept]:
+        """Everybody's, who was active last at the end."""
+        return list(self._kept.values())
 
     def users_on(self, partition: int) -> list[str]:
         """Users known on a partition, the latest first."""

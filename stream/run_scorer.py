@@ -145,7 +145,7 @@ class Role:
         found: list[ConsumerRecord] = []
         limit = BATCHES_PER_TURN * parts.limits.max_batch
         oldest_ms = 0.0
-        timeout_ms = 0 if parts.recent.waiting else IDLE_MS
+        timeout_ms = 0 if parts.recent.waiting or self._adopting.filling else IDLE_MS
         while len(found) < limit and not self._stopping:
             got = parts.consumer.poll(timeout_ms=timeout_ms, max_records=limit - len(found))
             new = [record for records in got.values() for record in records]

@@ -15,7 +15,7 @@ from model.provisional import ProvisionalConfig
 from stream import clients
 from stream.admin import cluster_id, ensure_topics, topic_ids
 from stream.batcher import Limits
-from stream.contending import CACHE_BYTES, Contenders
+from stream.contending import Contenders
 from stream.header_log import HeaderLog
 from stream.hotswap import HotSwap
 from stream.metrics.exposition import serve
@@ -77,7 +77,7 @@ def contending(settings: Settings) -> Contenders:
             registry.load(version),
             0,
             device=scorer.device,
-            cache_bytes=CACHE_BYTES,
+            cache_bytes=scorer.cache_mb << 20,
             threads=scorer.threads,
             filter_seen=scorer.filter_seen,
         )

@@ -88,11 +88,12 @@ class Desk:
             self._mix(self.ranker, Remembering(self.learner.memory, lines_of))
         remembering = Remembering(self.learner.memory, ranker.lines)
         self.stand_ins.adopt(ranker)  # the last thing that may fail, and it does so before it changes
+        before = self.ranker
         self._mix(ranker, remembering)
         self.metrics.experts.reset()
         self.metrics.versions.adopted(ranker.version, ranker.epoch, self._clock_ms() / 1000)
         if self.contenders is not None:
-            self.contenders.adopt(ranker.version)
+            self.contenders.adopt(ranker.version, before)
 
     def _mix(self, ranker: Ranker | None, remembering: Remembering) -> None:
         self.ranker, self._remembering, self._mixer = ranker, remembering, Mixer(ranker, remembering)

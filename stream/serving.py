@@ -100,6 +100,10 @@ class Serving:
             tokens=sum(self._tokens(one) for one in asking),
         )
 
+    def share(self, asking: Asking) -> float:
+        """Of the cache, that a request's sequences take."""
+        return len(self._kinds.reads(asking.header).parts) / self._scorer.num_slots
+
     def forget(self, user: str) -> None:
         """Remember nothing of one user."""
         self._scorer.forget(user)

@@ -12,7 +12,7 @@ last list that its user was made before the click. Where a user had none from th
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,30 @@ MAX_ROWS: Final = 1024
 Arrays = dict[str, npt.NDArray[Any]]
 
 
+class _Coded(NamedTuple):
+    """Codes of the rows that the memory knows, ascending, with their places among the rows; looked up again
+    only when an item came or went, since a thousand look-ups cost more than the rest of a request's sum."""
+
+    rows: ProvisionalRows
+    memory: Memory
+    changes: tuple[int, int]
+    codes_X: npt.NDArray[np.int64]
+    places_X: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rows: ProvisionalRows, memory: Memory) -> _Coded:
+        codes = [memory.items.get(item) for item in rows.items]
+        places_X = np.array([place for place, code in enumerate(codes) if code is not None], np.int64)
+        codes_X = np.array([code for code in codes if code is not None], np.int64)
+        order = np.argsort(codes_X)
+        changes = rows.changes, memory.items.changes
+        return cls(rows, memory, changes, codes_X[order], places_X[order])
+
+    def holds(self, rows: ProvisionalRows, memory: Memory) -> bool:
+        same = self.rows is rows and self.memory is memory
+        return same and self.changes == (rows.changes, memory.items.changes)
+
+
 class StandIns:
     """Rows of one version at a time."""
 
@@ -42,6 +66,7 @@ class StandIns:
         self._rows: ProvisionalRows | None = None
         self._vectors: OrderedDict[str, npt.NDArray[np.float32]] = OrderedDict()  # user → ungated
         self._kept: tuple[str, Arrays] | None = None  # of a snapshot: (version, rows), until one serves
+        self._coded: _Coded | None = None
 
     def __len__(self) -> int:
         return 0 if self._rows is None else len(self._rows)
@@ -96,13 +121,11 @@ class StandIns:
         are left out. None without any."""
         if self._rows is None or not len(self._rows) or place.vector is None:
             return None
+        if self._coded is None or not self._coded.holds(self._rows, memory):
+            self._coded = _Coded.of(self._rows, memory)
         vector_D = np.asarray(place.vector, np.float16).astype(np.float32)
-        codes = [memory.items.get(item) for item in self._rows.items]
-        known_X = np.array([code is not None for code in codes])
-        codes_X = np.array([code for code in codes if code is not None], np.int64)
-        order = np.argsort(codes_X)
-        cosines_X = (self._rows.lines[known_X] @ vector_D).astype(np.float64)
-        return Rows(codes_X[order], cosines_X[order])
+        cosines_P = self._rows.lines @ vector_D
+        return Rows(self._coded.codes_X, cosines_P[self._coded.places_X].astype(np.float64))
 
     def to_arrays(self) -> Arrays:
         """For a snapshot: the rows of the version that serves, without users' vectors; empty without one."""

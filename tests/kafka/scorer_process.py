@@ -72,6 +72,9 @@ class Named:
             tokens=len(asking),
         )
 
+    def share(self, asking: Asking) -> float:
+        return 0.01
+
     def forget(self, user: str) -> None:
         """There is nothing to forget."""
 

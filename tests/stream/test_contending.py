@@ -103,9 +103,10 @@ def test_the_first_version_is_its_own_twin() -> None:
 
 
 def test_the_twin_is_judged_beside_every_later_version() -> None:
-    """By its own ranking, under its own name, once it is loaded; the version before it goes as `previous`."""
-    hall = Hall(_000001=Backwards(TWIN), _000002=Backwards("000002"))
-    hall.serve(FixedRanker("000002"))
+    """By its own ranking, under its own name, once it is loaded; what served before goes on as `previous` as
+    it stands, with its cache, and is not loaded again."""
+    hall = Hall(_000001=Backwards(TWIN))
+    hall.serve(Backwards("000002"))
     hall.serve(FixedRanker("000003"))
 
     lines = hall.judged()
@@ -114,7 +115,21 @@ def test_the_twin_is_judged_beside_every_later_version() -> None:
     assert (lines["twin"].version, lines["twin"].items[:2]) == (TWIN, ["i99", "i98"])
     assert (lines["previous"].version, lines["previous"].items[:2]) == ("000002", ["i99", "i98"])
     assert len(lines["twin"].items) == 50
-    assert sorted(hall.loads) == ["000001", "000002"]
+    assert hall.loads == ["000001"]
+
+
+def test_a_twin_that_served_until_now_is_asked_once() -> None:
+    """The first version is twin and previous at the same time: one ranking makes both lines."""
+    hall, first = Hall(), Backwards(TWIN)
+    hall.serve(first)
+    hall.serve(FixedRanker("000002"))
+    first.asked.clear()
+
+    lines = hall.judged()
+
+    assert lines["twin"] == lines["previous"] != lines["model"]
+    assert first.asked == [["ann"]]
+    assert hall.loads == []
 
 
 def test_the_previous_version_contends_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,9 @@ class FixedRanker:
             )
         return Ranking(places=places, encode_ms=2.0, rank_ms=1.0, positions=len(asking), tokens=len(asking))
 
+    def share(self, asking: Asking) -> float:
+        return 0.1
+
     def forget(self, user: str) -> None:
         self.forgotten.append(user)
 
