@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -37,6 +38,15 @@ class TrainerRuns(StreamError):
     and `models.dir`."""
 
 
+def step_back(nice: int) -> None:
+    """Let other processes go first. Linux shares the processor among sessions before it looks at nice values,
+    so a trainer with a session of its own, as the demo starts it, lowers that one too."""
+    os.nice(max(0, nice - os.nice(0)))
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):  # other systems, and kernels without such groups
+            Path("/proc/self/autogroup").write_text(str(nice))
+
+
 def build(
     settings: Settings, bootstrap: str, ready_file: Path | None, tell: Callable[[Cycled], None]
 ) -> Role:
@@ -52,7 +62,7 @@ def build(
     names = TopicNames(settings.kafka.prefix)
     admin.ensure_topics(bootstrap, names, settings.kafka.partitions)
     lock = _held(trainer.data_dir)
-    os.nice(max(0, trainer.nice - os.nice(0)))
+    step_back(trainer.nice)
     torch.set_num_threads(trainer.threads)
     keep_freed_memory()
     topic_id = admin.topic_ids(bootstrap, [names.events])[names.events]
