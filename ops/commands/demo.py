@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stream.settings import Settings
 
 #: Clicks per second where no pace is given: fast enough to watch, slow enough to read.
-DEFAULT_RATE = 50.0
+DEFAULT_RATE = 30.0
 DEFAULT_DATASET = "ml-latest-small"
 
 
@@ -28,7 +28,7 @@ def demo(
     simulated: Annotated[bool, typer.Option("--simulate", help="A made-up data set instead.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the simulator and of training.")] = 0,
     events: Annotated[int | None, typer.Option(min=1, help="Replay at most so many events.")] = None,
-    rate: Annotated[float | None, typer.Option(min=1e-3, help="Clicks per second; default 50.")] = None,
+    rate: Annotated[float | None, typer.Option(min=1e-3, help="Clicks per second; default 30.")] = None,
     speed: Annotated[
         float | None, typer.Option(min=1e-6, help="The events' own clock, so much faster.")
     ] = None,
