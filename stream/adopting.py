@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 
-from stream.asking import Ranker
 from stream.filling import Filling
 from stream.hotswap import HotSwap
 from stream.recent import Recent
@@ -69,7 +68,7 @@ class Adopting:
             time.sleep(LOADING_S)
 
     def _adopt(self, filled: Filling) -> None:
-        ranker: Ranker = filled.ranker
+        ranker = filled.ranker
         self._desk.adopt(ranker)
         self._filling = None
         filled.forget(self._recent)

@@ -74,6 +74,14 @@ class Asking:
         except ValueError as error:
             raise Unreadable(str(error)) from error
 
+    def readable(self) -> bool:
+        """Whether its sequences can be read."""
+        try:
+            self.sequences()
+        except Unreadable:
+            return False
+        return True
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:

@@ -142,17 +142,9 @@ def _ranked(ranker: Ranker, asking: Mapping[int, Asking]) -> dict[int, Line]:
     except Unreadable:
         for one in asking.values():
             ranker.forget(one.user)  # its cache may have been left half written
-        readable = {place: one for place, one in asking.items() if _readable(one)}
+        readable = {place: one for place, one in asking.items() if one.readable()}
         return _ranked(ranker, readable) if 0 < len(readable) < len(asking) else {}
     return {
         at: Line(version=ranker.version, items=list(place.items[:JUDGED_ITEMS]))
         for at, place in zip(asking, places, strict=True)
     }
-
-
-def _readable(asking: Asking) -> bool:
-    try:
-        asking.sequences()
-    except Unreadable:
-        return False
-    return True

@@ -32,9 +32,10 @@ class Filling:
         self._left: list[Asking] = []  # who was active last is the first here, and the last to be encoded
         room = 1.0
         for kept in reversed(active):
-            asking = _readable(kept)
-            if asking is None:
-                continue
+            try:
+                asking = Asking(kept.raw, kept.partition, kept.offset, 0, again=True)
+            except Unreadable:
+                continue  # it became a dead letter when it was answered
             room -= ranker.share(asking)
             if room < 0:
                 break
@@ -45,7 +46,9 @@ class Filling:
         """Encode a few; whether that was all. Raises whatever the version makes the code do."""
         some, self._left = self._left[-AT_ONCE:], self._left[:-AT_ONCE]
         if some and now_s < self._ends_s:
-            self.ranker.rank(some[::-1], JUDGED_ITEMS)
+            readable = [one for one in some[::-1] if one.readable()]  # decoded here, a few at a time
+            if readable:
+                self.ranker.rank(readable, JUDGED_ITEMS)
         return not self._left or now_s >= self._ends_s
 
     def forget(self, recent: Recent) -> None:
@@ -53,13 +56,3 @@ class Filling:
         for user in self._users:
             if user not in recent:
                 self.ranker.forget(user)
-
-
-def _readable(kept: Kept) -> Asking | None:
-    """None for a request that became a dead letter when it was answered."""
-    try:
-        asking = Asking(kept.raw, kept.partition, kept.offset, 0, again=True)
-        asking.sequences()
-    except Unreadable:
-        return None
-    return asking

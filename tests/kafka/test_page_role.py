@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ops.broker import Broker
 from tests.browser.conftest import browser  # noqa: F401  # the fixture
-from tests.kafka.test_server_role import Counter
-from tests.kafka.town import Town
+from tests.kafka.test_server_role import Counter, counter  # noqa: F401  # the fixture
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture
-def counter(broker: Broker, prefix: str, tmp_path: Path) -> Iterator[Counter]:
-    town = Town(broker, prefix, tmp_path)
-    try:
-        town.start()
-        made = Counter(town)
-        try:
-            yield made
-        finally:
-            made.stop()
-    finally:
-        town.stop()
 
 
 def test_a_click_on_the_page_goes_around_and_is_timed(counter: Counter, browser: Any) -> None:  # noqa: F811
