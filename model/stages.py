@@ -4,11 +4,11 @@ Knows: training part, validation, questions, groups of questions, ranks and list
 Does not know: which protocol cut the data, how a network is trained, files.
 """
 
-# n = events of all histories, E = questions, U = users, I = items, D = M * d
+# n = events of all histories, E = questions, U = users, I = items, T = states of a batch, D = M * d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,8 +80,28 @@ class Answered:
 
 def answer(model: Backbone, stage: Stage) -> Answered:
     """Rank the whole catalogue for every question."""
+    return answer_together([model], stage)
+
+
+def answer_together(models: Sequence[Backbone], stage: Stage) -> Answered:
+    """The same by the mean of several networks' scores; they read histories of the same length.
+
+    The mean of inner products is one of longer vectors, so with one network this is its answer, bit for bit.
+    """
+    index_ID = torch.cat([model.item_index().detach() for model in models], dim=1)
+    return _answered(_side_by_side(models, stage), index_ID, stage)
+
+
+def _side_by_side(models: Sequence[Backbone], stage: Stage) -> Iterator[States]:
+    """The last network's states; vectors are those of all, of which a product with an item is the mean.
+
+    One network after the other: while batches wait for more, torch stays in inference mode.
+    """
     needed_n = states_before(stage.events, stage.asked_n)
-    return _answered(states(model, stage.events, needed_n), model.item_index().detach(), stage)
+    before = [[found.vectors_TD for found in states(model, stage.events, needed_n)] for model in models[:-1]]
+    for number, found in enumerate(states(models[-1], stage.events, needed_n)):
+        vectors_TD = torch.cat([*(vectors[number] for vectors in before), found.vectors_TD], dim=1)
+        yield States(found.after_T, found.states_TMd, vectors_TD / len(models))
 
 
 def answer_popular(stage: Stage) -> Answered:

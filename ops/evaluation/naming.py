@@ -6,7 +6,7 @@ Knows: the syntax, which fields there are and of which type. Does not know: what
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -27,11 +27,20 @@ class Named:
     """A recipe and what is changed of it."""
 
     name: str  # of the recipe
-    changes: Mapping[str, Any] = field(default_factory=dict)  # field -> value, of the model or its training
+    changes: Mapping[str, Any] = field(default_factory=dict)  # field -> value, of model, training or MEMBERS
 
     def __str__(self) -> str:
         changed = ",".join(f"{key}={_shown(value)}" for key, value in self.changes.items())
         return f"{self.name}:{changed}" if changed else self.name
+
+    @property
+    def members(self) -> int:
+        """Networks that are trained apart and answer together."""
+        return int(self.changes.get(MEMBERS, 1))
+
+    def seeds(self, seed: int) -> list[int]:
+        """The seed of each member in a run with this seed: the first has the run's own."""
+        return [seed + MEMBER_SEEDS * number for number in range(self.members)]
 
     def recipe(self, defaults: Mapping[str, Any] | None = None) -> Recipe:
         """The recipe with ``defaults``, then its own changes put in.
@@ -63,6 +72,11 @@ def changed(recipe: Recipe) -> dict[str, Any]:
 #: Fields by name, with a value that shows their type. The family is what the name says.
 MODEL = {one.name: one.default for one in fields(ModelConfig) if one.name != "family"}
 TRAIN = {one.name: one.default for one in fields(TrainConfig) if one.name not in ("seed", "themes")}
+#: No field of a recipe: so many networks are trained apart, and the mean of their scores ranks. Our
+#: construction, to be set beside several embeddings inside one network (arXiv 2310.04400).
+MEMBERS = "members"
+#: Member k of a run with seed s has seed s + k times this: distinct, and no seed of another run of the table.
+MEMBER_SEEDS = 1000
 
 
 def parse(text: str) -> list[Named]:
@@ -89,8 +103,19 @@ def parse(text: str) -> list[Named]:
     if twice:
         raise ModelNameInvalid(f"named twice: {', '.join(sorted(twice))}")
     for one in models:
+        if one.members < 1:
+            raise ModelNameInvalid(f"{one}: members must be at least 1.")
         one.recipe()
     return models
+
+
+def refuse_members(models: Sequence[Named], protocol: str) -> None:
+    """Raises ModelNameInvalid for an ensemble where a protocol follows one network's states."""
+    for one in models:
+        if MEMBERS in one.changes:
+            raise ModelNameInvalid(
+                f"{one}: members answer together with --protocol loo or time, not with {protocol}."
+            )
 
 
 def _change(model: tuple[str, dict[str, Any]], text: str) -> None:
@@ -98,7 +123,7 @@ def _change(model: tuple[str, dict[str, Any]], text: str) -> None:
     key, equals, value = text.partition("=")
     if not equals:
         raise ModelNameInvalid(f"{name}: {text!r} is no field=value")
-    known = {**MODEL, **TRAIN}
+    known = {**MODEL, **TRAIN, MEMBERS: 1}
     if key not in known:
         raise ModelNameInvalid(f"{name} has no field {key!r}; {_near(key, known)}")
     try:

@@ -20,7 +20,8 @@ def run_line(run: Run) -> str:
     """What is said as soon as a run is finished."""
     found = next(iter(run.groups.values()))
     shown = "  ".join(f"{name} {found[name]:.4f}" for name in (*JUDGED, *OTHERS) if name in found)
-    how = f"best epoch {run.best_epoch}, {run.minutes:.1f} min" if run.best_epoch else "baseline"
+    best = " ".join(map(str, run.best_epochs()))
+    how = f"best epoch {best}, {run.minutes:.1f} min" if run.best_epoch else "baseline"
     return f"{run.variant} {run.model} seed {run.seed}: {shown}  ({how})"
 
 

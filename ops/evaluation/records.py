@@ -32,9 +32,9 @@ class Run:
     recipe: dict[str, Any]  # fields that are not at their default; a change of recipe is another run
     variant: str
     seed: int
-    best_epoch: int  # 0 for a baseline
-    epochs: int
-    minutes: float  # of training, by the clock
+    best_epoch: int  # 0 for a baseline; of members the largest
+    epochs: int  # of members the most
+    minutes: float  # of training, by the clock; of members the sum, as all that follows
     cpu_minutes: float  # of training, of all threads
     parameters: int  # item rows included
     item_parameters: int
@@ -47,6 +47,11 @@ class Run:
         recipe = json.dumps(self.recipe, sort_keys=True)
         of_data = (self.dataset, self.data, self.protocol, self.filter_seen)
         return (*of_data, self.model, recipe, self.variant, self.seed)
+
+    def best_epochs(self) -> list[int]:
+        """Of each member; of one where the run is one network."""
+        found: list[int] = self.notes.get("best epoch by member", [self.best_epoch])
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the ranks: what people and scripts read."""

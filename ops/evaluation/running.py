@@ -19,7 +19,7 @@ from model.families import Recipe
 from model.fit import Progress
 from model.metrics import bootstrap, user_auc
 from model.sequences import data_digest
-from model.stages import Answered, Stage, answer
+from model.stages import Answered, Stage, answer_together
 from model.time_split import TEST_FROM, cut_at, impression_scores
 from model.train import learn, learn_facets
 from ops.evaluation.choices import Protocol
@@ -61,29 +61,24 @@ def runs(table: Table, say: Say) -> Iterator[tuple[Run, Stage]]:
     jobs = [(named, seed) for named in table.models for seed in range(table.seeds)]
     for number, (named, seed) in enumerate(jobs, 1):
         recipe = named.recipe(DEFAULTS[table.protocol])
-        train = replace(recipe.train, seed=seed, threads=table.threads)
-        users = train.validation_users
+        trains = [replace(recipe.train, seed=own, threads=table.threads) for own in named.seeds(seed)]
+        users = recipe.train.validation_users
         stages = stages_of(table.protocol, table.columns, users, table.filter_seen, table.refit)
         if number == 1:
             yield from _baselines(table, stages, blank, say)
-        epochs = None
         for stage in stages:
             one = replace(blank, model=str(named), recipe=changed(recipe), variant=stage.variant, seed=seed)
-            if epochs is not None:
-                train = replace(train, max_epochs=epochs)
             if one.key() in done:
                 one = done[one.key()]
             else:
                 about = f"run {number} of {len(jobs)} · {named} seed {seed} {stage.variant}"
-                one = _run(
-                    table,
-                    stage,
-                    one,
-                    Recipe(recipe.model, train),
-                    told(about, bool(len(stage.validation.targets)), say),
-                )
+                one = _run(table, stage, one, [Recipe(recipe.model, train) for train in trains], about, say)
                 append(table.results, one)
-            epochs = one.best_epoch if epochs is None else epochs
+            if stage is stages[0]:
+                trains = [
+                    replace(train, max_epochs=best)
+                    for train, best in zip(trains, one.best_epochs(), strict=True)
+                ]
             yield one, stage
 
 
@@ -136,10 +131,33 @@ def judged(run: Run, stage: Stage, answered: Answered) -> Run:
     return replace(run, groups=groups, ranks=packed(answered.ranks_E))
 
 
-def _run(table: Table, stage: Stage, run: Run, recipe: Recipe, progress: Progress) -> Run:
-    """Train, ask, record."""
-    model, learned = trained(stage, run, recipe, progress)
-    return judged(replace(learned, gauc=_gauc(table, stage, model)), stage, answer(model, stage))
+def _run(table: Table, stage: Stage, run: Run, recipes: Sequence[Recipe], about: str, say: Say) -> Run:
+    """Train each member, ask them together, record."""
+    validated = bool(len(stage.validation.targets))
+    models, learned = [], []
+    for number, recipe in enumerate(recipes, 1):
+        member = f"{about} · member {number} of {len(recipes)}" if len(recipes) > 1 else about
+        model, one = trained(stage, run, recipe, told(member, validated, say))
+        models.append(model)
+        learned.append(one)
+    whole = replace(_together(learned), gauc=_gauc(table, stage, models))
+    return judged(whole, stage, answer_together(models, stage))
+
+
+def _together(learned: Sequence[Run]) -> Run:
+    """What the members of one run cost."""
+    if len(learned) == 1:
+        return learned[0]
+    return replace(
+        learned[0],
+        best_epoch=max(one.best_epoch for one in learned),
+        epochs=max(one.epochs for one in learned),
+        minutes=sum(one.minutes for one in learned),
+        cpu_minutes=sum(one.cpu_minutes for one in learned),
+        parameters=sum(one.parameters for one in learned),
+        item_parameters=sum(one.item_parameters for one in learned),
+        notes={"best epoch by member": [one.best_epoch for one in learned]},
+    )
 
 
 def trained(stage: Stage, run: Run, recipe: Recipe, progress: Progress) -> tuple[Backbone, Run]:
@@ -162,12 +180,14 @@ def trained(stage: Stage, run: Run, recipe: Recipe, progress: Progress) -> tuple
     )
 
 
-def _gauc(table: Table, stage: Stage, model: Backbone) -> dict[str, float] | None:
-    """GAUC over the impressions after the cut, and how many it could count."""
+def _gauc(table: Table, stage: Stage, models: Sequence[Backbone]) -> dict[str, float] | None:
+    """GAUC of the members' mean scores over the impressions after the cut, and how many it could count."""
     if table.impressions is None or table.protocol is not Protocol.TIME:
         return None
     asked = table.impressions.since(cut_at(table.columns, TEST_FROM))
-    scores_E = impression_scores(model, stage, asked.shown, asked.before_E)
+    scores_E = np.mean(
+        [impression_scores(model, stage, asked.shown, asked.before_E) for model in models], axis=0
+    )
     scored = np.isfinite(scores_E)
     users_E = asked.shown.user[scored]
     auc_E = user_auc(scores_E[scored], asked.positive_E[scored], users_E)

@@ -32,7 +32,7 @@ class Line:
     spread: dict[str, float]  # standard deviation over seeds of the headline's figures; empty for one seed
     intervals: dict[str, Interval]  # of JUDGED, users redrawn, a user's values averaged over seeds
     gauc: list[dict[str, float]]  # per seed
-    best_epochs: list[int]
+    best_epochs: list[int]  # seed by seed, and of each member
     minutes: list[float]
     cpu_minutes: list[float]
     parameters: int
@@ -116,7 +116,7 @@ def _line(runs: list[Run], stage: Stage) -> Line:
             figure: bootstrap(_mean_values(runs, figure)[chosen_E], users_E[chosen_E]) for figure in JUDGED
         },
         gauc=[run.gauc for run in runs if run.gauc is not None],
-        best_epochs=[run.best_epoch for run in runs],
+        best_epochs=[epoch for run in runs for epoch in run.best_epochs()],
         minutes=[run.minutes for run in runs],
         cpu_minutes=[run.cpu_minutes for run in runs],
         parameters=runs[0].parameters,

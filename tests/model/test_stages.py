@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from model.backbone import Backbone, Encoded, unrouted
 from model.config import FIRST_ITEM_ROW, ModelConfig
 from model.families import build
 from model.leave_one_out import leave_one_out
 from model.metrics import rank_in
-from model.stages import Answered, answer, answer_popular, part_of
+from model.stages import Answered, answer, answer_popular, answer_together, part_of
 from tests.model.small_log import LOG, columns
 
 
@@ -50,6 +51,42 @@ def test_a_network_is_ranked_as_its_scores_say() -> None:
         assert found.ranks_E[question] == rank_in(scores, int(stage.events.rows[place]) - FIRST_ITEM_ROW)
         assert found.lists is not None
         assert found.lists[question] == expected
+
+
+class Fixed(Backbone):
+    """Every user vector is 1, so an item's score is its line, which is given."""
+
+    def __init__(self, lines: list[float]) -> None:
+        super().__init__(ModelConfig(dim=1, streams=1, heads=1, blocks=1, experts=1, max_events=8), 1)
+        self._lines_I1 = torch.tensor(lines)[:, None]
+
+    def encode(
+        self,
+        rows_BN: torch.Tensor,
+        times_BN: torch.Tensor,
+        lengths_B: torch.Tensor,
+        asked_BN: torch.Tensor | None = None,
+    ) -> Encoded:
+        states_BN11 = torch.ones(*rows_BN.shape, 1, 1)
+        return Encoded(states_BN11, *unrouted(states_BN11))
+
+    def item_index(self) -> torch.Tensor:
+        return self._lines_I1
+
+
+def test_two_networks_answer_by_the_mean_of_their_scores() -> None:
+    """One ranks a b c d e, the other has e far ahead: v, who had b and a, finds e first, though the first
+    network has it last; alone or beside itself a network says the same."""
+    stage, _ = leave_one_out(columns(LOG), 10)
+    falling, late = Fixed([0.9, 0.8, 0.7, 0.6, 0.5]), Fixed([0.0, 0.0, 0.0, 0.0, 1.0])
+    alone, both = answer(falling, stage), answer_together([falling, late], stage)
+
+    assert alone.ranks_E.tolist() == [3.0, np.inf]
+    assert both.ranks_E.tolist() == [1.0, np.inf]
+    assert both.lists is not None
+    assert [stage.catalogue.items[line] for line in both.lists[0]] == ["e", "c", "d"]
+    assert answer_together([falling, falling], stage).lists == alone.lists
+    assert answer_together([late], stage).ranks_E.tolist() == answer(late, stage).ranks_E.tolist()
 
 
 def test_figures_by_hand() -> None:

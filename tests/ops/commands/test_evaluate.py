@@ -78,6 +78,37 @@ def test_finished_runs_are_not_repeated(circle: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_members_answer_together(circle: Path, tmp_path: Path) -> None:
+    """One member is the plain network, rank for rank; of two each keeps its own best epoch, which is how long
+    B trains it, and a second call finds the runs."""
+    results = tmp_path / "runs.jsonl"
+    names = SMALL, f"{SMALL},members=1", f"{SMALL},members=2"
+    arguments = (str(circle), "--models", ",".join(names), "--results", str(results))
+    told = run(*arguments)[1]
+    runs = {(one["model"], one["variant"]): one for one in map(json.loads, results.read_text().splitlines())}
+
+    for variant in "AB":
+        plain, one, two = (runs[name, variant] for name in names)
+        assert one["ranks"] == plain["ranks"]
+        assert two["ranks"] != plain["ranks"]
+        assert two["parameters"] == 2 * plain["parameters"]
+        assert len(two["notes"]["best epoch by member"]) == 2
+    best = {line["variant"]: line["best_epochs"] for line in told["lines"] if line["model"] == names[2]}
+    assert best["A"] == best["B"] == runs[names[2], "A"]["notes"]["best epoch by member"]
+    assert run(*arguments)[1] == told
+    assert len(results.read_text().splitlines()) == 6
+
+
+def test_members_of_a_stream_are_a_usage_error(circle: Path) -> None:
+    """Said before anything is read."""
+    for protocol in ("prequential", "mos"):
+        arguments = ["evaluate", str(circle), "--models", f"{SMALL},members=2", "--protocol", protocol]
+        found = CliRunner().invoke(app, arguments).exception
+
+        assert isinstance(found, ModelNameInvalid)
+        assert protocol in str(found)
+
+
 def test_without_refit_there_is_no_second_variant(circle: Path) -> None:
     """Variant A alone."""
     assert set(run(str(circle), "--models", FUXI, "--no-refit")[1]["headline"]) == {"A"}

@@ -4,7 +4,7 @@ import pytest
 
 from model.families import RECIPES
 from ops import exit_codes
-from ops.evaluation.naming import ModelNameInvalid, changed, parse
+from ops.evaluation.naming import ModelNameInvalid, changed, parse, refuse_members
 
 
 def test_fields_belong_to_the_model_before_them() -> None:
@@ -53,6 +53,9 @@ def test_what_is_not_named_stays_as_the_recipe_has_it() -> None:
         ("fuxi-mme:semantic=no", "semantic is a bool like true, not 'no'"),
         ("fuxi-mme:streams=3", "must divide"),
         ("sasrec,sasrec", "named twice: sasrec"),
+        ("sasrec:members=0", "members must be at least 1"),
+        ("sasrec:members=two", "members is a int like 1, not 'two'"),
+        ("sasrec:member=2", "did you mean members?"),
     ],
 )
 def test_what_cannot_be_read_is_said(text: str, said: str) -> None:
@@ -71,3 +74,22 @@ def test_a_recipe_is_told_by_what_differs() -> None:
 
     assert (found["experts_at"], found["lr"]) == (["ffn"], 0.5)
     assert {"seed", "threads", "dim"} & set(found) == set()
+
+
+def test_members_are_no_part_of_a_recipe() -> None:
+    """They change the name and the seeds: the first has the run's, all of them differ, and so do those of the
+    next runs."""
+    plain, several = parse("sasrec:dim=32,sasrec:dim=32,members=3")
+
+    assert str(several) == "sasrec:dim=32,members=3"
+    assert several.recipe() == plain.recipe()
+    assert (plain.seeds(2), several.seeds(2)) == ([2], [2, 1002, 2002])
+    assert len({seed for run in range(9) for seed in several.seeds(run)}) == 27
+
+
+def test_members_are_refused_where_one_network_is_followed() -> None:
+    """One that says members=1 too: it would be another run than the plain name."""
+    refuse_members(parse("sasrec,fuxi"), "mos")
+    for text in ("sasrec,fuxi:members=2", "sasrec:members=1"):
+        with pytest.raises(ModelNameInvalid, match="loo or time, not with mos"):
+            refuse_members(parse(text), "mos")
