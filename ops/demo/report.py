@@ -8,11 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ops.demo.agreement import Agreement, disagreements
 from ops.demo.ledger import Ledger
 
 
-def unexplained(observed: Mapping[str, Any], ledger: Ledger, num_sent: int) -> list[str]:
-    """Everything that does not add up, each as a sentence; empty when all does."""
+def unexplained(
+    observed: Mapping[str, Any], ledger: Ledger, num_sent: int, agreed: Agreement | None = None
+) -> list[str]:
+    """Everything that does not add up, each as a sentence; empty when all does.
+
+    ``agreed``: of a run in lockstep; it says nothing when somebody clicked beside the replay.
+    """
     problems = []
     if observed["events"] < num_sent:  # more is fine: somebody clicked beside the replay
         problems.append(f"{num_sent} events were sent, {observed['events']} are on the topic.")
@@ -31,6 +37,8 @@ def unexplained(observed: Mapping[str, Any], ledger: Ledger, num_sent: int) -> l
             f"{overlap['events']} events judged a version that had been trained through them "
             f"({overlap['examples'][0]})."
         )
+    if agreed is not None and observed["events"] == num_sent:
+        problems += disagreements(agreed)
     if not ledger.balanced:
         problems.append(
             "The stored state is not what the events topic adds up to "
@@ -49,6 +57,7 @@ def figures(
     peak_memory_bytes: int,
     seconds: Mapping[str, float],
     problems: list[str],
+    agreed: Agreement | None = None,
 ) -> dict[str, Any]:
     """The JSON object of `hopstream demo --json`."""
     return {
@@ -60,6 +69,7 @@ def figures(
         "state_bytes_per_user": round(ledger.state_bytes / max(1, ledger.users)),
         "peak_memory_mb": round(peak_memory_bytes / 1e6),
         "seconds": {name: round(took_s, 1) for name, took_s in seconds.items()},
+        "agreement": None if agreed is None else agreed.to_json(),
         "unexplained": problems,
     }
 
@@ -76,6 +86,8 @@ def summary(found: Mapping[str, Any]) -> str:
     ]
     for line, measured in found["quality"].items():
         lines.append(f"  {line:10} {quality_text(measured)}")
+    if found["agreement"] is not None:
+        lines.append("The same lists made offline: " + agreement_text(found["agreement"]))
     lines.append(
         f"State digest {found['digest']['state'][:16]}, as the events topic adds up to; "
         f"peak memory {found['peak_memory_mb']:,} MB; {found['seconds']['total']:.0f} s in all."
@@ -94,6 +106,17 @@ def quality_text(measured: Mapping[str, float | None]) -> str:
     return (
         f"recall@10 {measured['recall@10']:.4f}{band}  nDCG@10 {measured['ndcg@10']:.4f}  "
         f"({measured['events']:,.0f} events judged)"
+    )
+
+
+def agreement_text(agreed: Mapping[str, Any]) -> str:
+    """Of each line, how many of its lists came out the same."""
+    told = ", ".join(
+        f"{name} {line['same']:,} of {line['lists']:,}" for name, line in agreed["lines"].items()
+    )
+    return (
+        f"{told or 'none to compare'}; {agreed['missing']:,} events without a list of the first version, "
+        f"{agreed['long']:,} of users with a long history not compared."
     )
 
 

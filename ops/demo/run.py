@@ -18,6 +18,7 @@ from typing import Any
 
 from model.registry import Registry
 from ops.broker import HOST, running
+from ops.demo.agreement import agreement
 from ops.demo.background import Background
 from ops.demo.ledger import balance
 from ops.demo.live import live_line
@@ -109,6 +110,7 @@ def run(plan: Plan, supervisor: Supervisor, told: Told) -> dict[str, Any]:
         observed = observer.summary() | _quality(settings, supervisor)
         ledger = balance(settings.kafka.bootstrap, settings)
         lists = list_digest(newest_lists(settings.kafka.bootstrap, names))
+        agreed = agreement(plan.dataset.events, parts, settings) if plan.lockstep else None
     finally:
         observer.close()
         told.stopped()
@@ -122,7 +124,8 @@ def run(plan: Plan, supervisor: Supervisor, told: Told) -> dict[str, Any]:
         supervisor.restarts,
         supervisor.peak_memory_bytes,
         told.seconds,
-        unexplained(observed, ledger, len(parts.stream)),
+        unexplained(observed, ledger, len(parts.stream), agreed),
+        agreed,
     )
 
 

@@ -1,0 +1,176 @@
+"""The list after every event of a stream, made the slow way: no cache, no candidates, one user at a time.
+
+Knows: one version that serves all along, the memory it brought, the order of the events.
+Does not know: Kafka, turns, batches, caches, how the stream was sent.
+
+What a scorer makes in lockstep, made again from the events alone: histories are encoded whole
+(model/states.py), and the sum goes over the whole catalogue (model/sums.py). Vectors are rounded to 16 bits
+first, as lists carry them. Versions with MoS are not read: their sequences depend on sessions.
+"""
+
+# n = events, D = vector width, I = lines of the index, O = lines of the index, then codes outside it
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from model.backbone import user_vector
+from model.blend import EPSILON
+from model.columns import EventColumns
+from model.leader import JUDGED, Leaders, gains
+from model.memory import Memory, Recalled
+from model.mme import FuxiMME
+from model.provisional import ProvisionalConfig, ProvisionalRows, live_mean
+from model.sequences import histories
+from model.states import states, states_before
+from model.sums import WEIGHTS, memory_logs, stand_in, top_sum
+from model.version import Version
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
+
+
+class After(NamedTuple):
+    """What one event left its user with."""
+
+    user: str
+    number: int  # of the user's events so far, this one too
+    lines: dict[str, list[str]]  # model, memory, served: best first
+
+
+def lists_after(
+    version: Version,
+    memory: Memory,
+    columns: EventColumns,
+    start: int,
+    rows: ProvisionalConfig,
+    filter_seen: bool = True,
+) -> Iterator[After]:
+    """One After per event from the place ``start`` of the columns on, in their order.
+
+    A scorer reads users' newest KEPT_EVENTS or more events, cut where sessions end, which nobody knows here:
+    beyond KEPT_EVENTS of a user the two may differ.
+    ``memory``: what ``version`` brings, with the events before ``start`` in it; it learns the rest. After an
+    event whose user has no item of the catalogue there are no lists: a scorer falls back there. Raises
+    ValueError for a version with MoS.
+    """
+    if version.mos is not None:
+        raise ValueError(f"version {version.name} reads sessions by MoS; lists are made here without")
+    slow = _Slow(version, memory, columns, rows, filter_seen)
+    slow.encode(start)
+    for place in range(start):
+        slow.remember(place)
+    slow.begin()
+    for place in range(start, len(columns)):
+        yield slow.after(place)
+
+
+class _Slow:
+    def __init__(
+        self,
+        version: Version,
+        memory: Memory,
+        columns: EventColumns,
+        rows: ProvisionalConfig,
+        filter_seen: bool,
+    ) -> None:
+        self._version, self._memory, self._columns = version, memory, columns
+        self._filter_seen = filter_seen
+        self._lines = {item: line for line, item in enumerate(version.catalogue.items)}
+        mean_Md = live_mean(np.asarray(version.index), version.config.streams)
+        self._rows = ProvisionalRows(mean_Md, rows)
+        self._leaders = Leaders(len(WEIGHTS))
+        self._waiting: dict[int, tuple[int, list[list[str]]]] = {}  # user → its events then, its lists
+        self._histories: dict[int, list[str]] = {}
+        self._newest: dict[int, int] = {}  # user → place of the newest event
+        self._vectors: dict[int, tuple[Vectors, Vectors]] = {}  # place → vector after it, and ungated
+
+    def encode(self, start: int) -> None:
+        """Vectors after each event from ``start`` on, and after its user's event before."""
+        version = self._version
+        model = FuxiMME.from_weights(version.config, version.weights)
+        events = histories(self._columns, version.catalogue)
+        asked_n = events.order >= start
+        for found in states(model, events, asked_n | states_before(events, asked_n)):
+            vectors_TD = found.vectors_TD.float().cpu().numpy().astype(np.float16).astype(np.float32)
+            ungated_TD = user_vector(found.states_TMd).float().cpu().numpy()
+            places = events.order[found.after_T].tolist()
+            self._vectors.update(zip(places, zip(vectors_TD, ungated_TD, strict=True), strict=True))
+
+    def remember(self, place: int) -> None:
+        """An event that the version knows: part of its user's history, and no more."""
+        user = int(self._columns.user[place])
+        self._histories.setdefault(user, []).append(self._columns.items[self._columns.item[place]])
+        self._newest[user] = place
+
+    def begin(self) -> None:
+        """Everybody whose next event comes has a list already, for that event to judge."""
+        for user, place in self._newest.items():
+            if place in self._vectors:
+                self._answer(user, place, self._histories[user])
+
+    def after(self, place: int) -> After:
+        """Judge the user's lists and move the item's row, learn, then answer."""
+        user, item = int(self._columns.user[place]), self._columns.items[self._columns.item[place]]
+        if user in self._waiting:
+            num_events, lists = self._waiting.pop(user)
+            self._leaders.of(num_events).judge(gains(lists, item))
+        if item not in self._lines and user in self._newest:
+            self._rows.observe(item, self._vectors[self._newest[user]][1])
+        self._memory.learn(self._histories.get(user, []), item, int(self._columns.time_ms[place]))
+        self.remember(place)
+        history = self._histories[user]
+        return After(self._columns.users[user], len(history), self._answer(user, place, history))
+
+    def _answer(self, user: int, place: int, history: list[str]) -> dict[str, list[str]]:
+        if not any(name in self._lines for name in history):
+            return {}
+        vector_D, _ = self._vectors[place]
+        recalled = self._memory.recall(history)
+        names, memory_O = self._candidates(recalled)
+        num_lines = len(self._version.index)
+        cosines_O = np.zeros(len(names))
+        cosines_O[:num_lines] = self._version.index @ vector_D
+        known_O = np.arange(len(names)) < num_lines
+        for at in range(num_lines, len(names)):
+            line_D = self._rows.line(names[at])
+            if line_D is not None:
+                cosines_O[at], known_O[at] = line_D @ vector_D, True
+        had = set(history) if self._filter_seen else set[str]()
+        open_O = np.array([name not in had for name in names])
+        cosines_O, memory_O, known_O = cosines_O[open_O], memory_O[open_O], known_O[open_O]
+        shown = [name for name in names if name not in had]
+        num_known = int(np.count_nonzero(open_O[:num_lines]))
+        cosines_O = stand_in(cosines_O, memory_O, known_O)
+        lists = [
+            [shown[at] for at in top.tolist()]
+            for top in top_sum(cosines_O, memory_logs(memory_O, EPSILON), JUDGED, self._temperature)
+        ]
+        leader = self._leaders.of(len(history))
+        self._waiting[user] = (len(history), lists)
+        by_memory = np.argsort(-memory_O, kind="stable")[:JUDGED]
+        return {
+            "model": [shown[at] for at in np.argsort(-cosines_O[:num_known], kind="stable")[:JUDGED]],
+            "memory": [shown[at] for at in by_memory if memory_O[at] > 0],
+            "served": lists[leader.serving],
+        }
+
+    def _candidates(self, recalled: Recalled) -> tuple[list[str], FloatArray]:
+        """Every line's item, then those outside with a memory or a row by code; and what the memory says."""
+        ids = self._memory.items.ids
+        told = dict(zip((ids[code] for code in recalled.codes_C), recalled.scores_C.tolist(), strict=True))
+        codes = (
+            self._memory.items.get(name) for name in {*told, *self._rows.items} if name not in self._lines
+        )
+        outside = [ids[code] for code in sorted(code for code in codes if code is not None)]
+        names = [*self._version.catalogue.items, *outside]
+        return names, np.array([told.get(name, 0.0) for name in names])
+
+    @property
+    def _temperature(self) -> float:
+        return self._version.config.temperature
