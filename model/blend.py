@@ -105,7 +105,7 @@ def blend(
         cosines.append(rows.cosines_X[alone_X])
         memory.append(np.zeros(int(alone_X.sum())))
     places_C = np.concatenate(places)
-    order = np.argsort(places_C)
+    order = np.argsort(places_C, kind="stable")  # quick on what is nearly sorted: codes follow lines
     places_C = places_C[order]
     cosines_C, memory_C = np.concatenate(cosines)[order], np.concatenate(memory)[order]
     cosines_C = _filled(places_C, cosines_C, memory_C, rows)
@@ -132,8 +132,16 @@ def alone(recalled: Recalled, closed_codes: IntArray, epsilon: float = EPSILON) 
 
 
 def among(values: IntArray, some: IntArray) -> npt.NDArray[np.bool_]:
-    """Whether each of these whole numbers is one of ``some``; they are small, and a table beats sorting."""
-    return np.isin(values, some, kind="table")
+    """Whether each of these whole numbers is one of ``some``.
+
+    They are small and none is below NO_LINE, so a table beats sorting, and a bare one numpy.isin.
+    """
+    if not len(some) or not len(values):
+        return np.zeros(len(values), bool)
+    table = np.zeros(max(int(values.max()), int(some.max())) + 2, bool)  # its last place is NO_LINE's
+    table[some] = True
+    found: npt.NDArray[np.bool_] = table[values]
+    return found
 
 
 def _filled(places_C: IntArray, cosines_C: FloatArray, memory_C: FloatArray, rows: Rows | None) -> FloatArray:
