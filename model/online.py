@@ -106,10 +106,12 @@ def online(
     filter_seen: bool = True,
     accept: Accept | None = None,
     told: Callable[[int, int], None] | None = None,
+    serves: Callable[[Serving], None] | None = None,
 ) -> Online:
     """Run the stream from ``num_warm`` on under a version that was trained on the events before.
 
-    ``stops``: slice_stops. ``told`` hears (slices done, of how many). ``model`` is not changed.
+    ``stops``: slice_stops. ``told`` hears (slices done, of how many), ``serves`` version 1 and after each
+    slice the version that serves then. ``model`` is not changed.
     """
     twin = frozen(model, catalogue, columns, num_warm)
     twin_known_J, twin_cosines = known_items(catalogue, columns), cosines_of(twin, columns)
@@ -120,6 +122,8 @@ def online(
     for user, item, time_ms in in_order(warm):
         summing.learn(user, item, time_ms)
     trainer = _Trainer(learner, num_warm, accept)
+    if serves is not None:
+        serves(trainer.serving)
     clicks: Clicks = defaultdict(lambda: deque(maxlen=config.rows.clicks))
     alone: list[float] = []
     with_rows: list[float] = []
@@ -139,6 +143,8 @@ def online(
         ends.append(
             trainer.end(columns, start, stop, dict(zip(part.rows.items, part.rows.lines, strict=True)))
         )
+        if serves is not None:
+            serves(trainer.serving)
         if told is not None:
             told(len(ends), len(stops))
     of_twin, served = summing.summed(0), summing.summed(1)

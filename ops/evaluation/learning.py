@@ -15,6 +15,7 @@ from model.backbone import Backbone
 from model.config import TrainConfig
 from model.finetune import TuneConfig
 from model.metrics import recall_at
+from model.old_slice import OldSlice
 from model.online import Online, OnlineConfig, online, slice_stops
 from model.online_gate import StreamGate
 from model.prequential import Choices
@@ -74,6 +75,7 @@ def learning_runs(
     if cosine is not None:
         config = replace(config, rows=replace(config.rows, cosine=cosine))
     gate = StreamGate(table.columns, choices, table.filter_seen) if way.gated else None
+    old, recalls = OldSlice(table.columns, cut, stage.catalogue, table.filter_seen), list[float]()
     wall_s, cpu_s = time.monotonic(), time.process_time()
     ran = online(
         model,
@@ -87,6 +89,7 @@ def learning_runs(
         table.filter_seen,
         gate,
         lambda done, of: say(f"{way.model('model', blank.model)} seed {blank.seed} · slice {done} of {of}"),
+        lambda serving: recalls.append(old.recall(serving.model)),
     )
     spent = replace(
         blank,
@@ -96,6 +99,10 @@ def learning_runs(
     )
     for line in LINES:
         one = replace(spent, model=way.model(line, blank.model))
+        if line == "model":
+            one = replace(
+                one, notes={**one.notes, "old slice": {"moments": old.moments, "recall@10": recalls}}
+            )
         yield judged(one, stage, Answered(ranks_E=ran.lines[line], lists=None))
 
 

@@ -77,6 +77,7 @@ def _variant(found: Summary, variant: str) -> Iterator[str]:
         yield ""
         yield "GAUC over impressions"
         yield from aligned([[line.model, *_gauc(line)] for line in lines if line.gauc])
+    yield from _old_slice([line for line in lines if line.old_recalls])
     differences = [one for one in found.differences if one.variant == variant]
     if differences:
         yield ""
@@ -87,6 +88,27 @@ def _variant(found: Summary, variant: str) -> Iterator[str]:
                 for one in differences
             ]
         )
+
+
+def _old_slice(lines: Sequence[Line]) -> Iterator[str]:
+    """What is still known of the time before the stream: the first version, the middle one and the last."""
+    if not lines:
+        return
+    yield ""
+    yield f"recall@10 on {lines[0].old_moments:,} moments before the stream, by version"
+    yield from aligned(
+        [
+            ["model", "first", "middle", "last", "of"],
+            *(
+                [
+                    line.model,
+                    *(f"{line.old_recalls[place]:.4f}" for place in (0, len(line.old_recalls) // 2, -1)),
+                    str(len(line.old_recalls)),
+                ]
+                for line in lines
+            ),
+        ]
+    )
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

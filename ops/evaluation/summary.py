@@ -32,6 +32,8 @@ class Line:
     spread: dict[str, float]  # standard deviation over seeds of the headline's figures; empty for one seed
     intervals: dict[str, Interval]  # of JUDGED, users redrawn, a user's values averaged over seeds
     gauc: list[dict[str, float]]  # per seed
+    old_moments: int  # before the stream, that each version was asked about
+    old_recalls: list[float]  # recall@10 there by version, means over seeds; empty unless weights learn
     best_epochs: list[int]  # seed by seed, and of each member
     minutes: list[float]
     cpu_minutes: list[float]
@@ -101,6 +103,7 @@ def _line(runs: list[Run], stage: Stage) -> Line:
     users_E, chosen_E = stage.users(), _headline(stage)
     figures = [run.groups[headline] for run in runs]
     several = len(runs) > 1
+    old = [run.notes["old slice"] for run in runs if "old slice" in run.notes]
     return Line(
         model=runs[0].model,
         variant=runs[0].variant,
@@ -116,6 +119,8 @@ def _line(runs: list[Run], stage: Stage) -> Line:
             figure: bootstrap(_mean_values(runs, figure)[chosen_E], users_E[chosen_E]) for figure in JUDGED
         },
         gauc=[run.gauc for run in runs if run.gauc is not None],
+        old_moments=max((found["moments"] for found in old), default=0),
+        old_recalls=np.mean([found["recall@10"] for found in old], axis=0).tolist() if old else [],
         best_epochs=[epoch for run in runs for epoch in run.best_epochs()],
         minutes=[run.minutes for run in runs],
         cpu_minutes=[run.cpu_minutes for run in runs],

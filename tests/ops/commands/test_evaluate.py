@@ -126,7 +126,7 @@ def test_the_stream_protocol_has_every_line(circle: Path, tmp_path: Path) -> Non
     """Counters, the network, and both summed, on the questions of the last fifth; settings were chosen, and a
     second call trains nothing and tells the same."""
     arguments = (str(circle), "--models", FUXI, "--protocol", "prequential", "--results", str(tmp_path / "r"))
-    told = run(*arguments)[1]
+    text, told = run(*arguments)
     runs = [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()]
 
     assert told["headline"] == {"frozen": "all"}
@@ -148,6 +148,10 @@ def test_the_stream_protocol_has_every_line(circle: Path, tmp_path: Path) -> Non
     assert [end["stop"] for end in runs[2]["notes"]["slices"]] == [770]
     assert runs[1]["notes"]["epsilon"] in (0.001, 0.01, 0.1)
     assert runs[1]["notes"]["recall@10 by fixed weight"].keys() == set(map(str, WEIGHTS))
+    assert [len(line["old_recalls"]) for line in told["lines"]] == [0] * 7 + [2, 0, 0]
+    assert runs[2]["notes"]["old slice"]["recall@10"] == told["lines"][7]["old_recalls"]
+    assert told["lines"][7]["old_moments"] == 62
+    assert "recall@10 on 62 moments before the stream, by version" in text
     assert run(*arguments)[1] == told
     assert len((tmp_path / "r").read_text().splitlines()) == 5
 
