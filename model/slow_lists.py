@@ -21,6 +21,7 @@ import numpy.typing as npt
 from model.backbone import user_vector
 from model.blend import EPSILON
 from model.columns import EventColumns
+from model.handicap import Handicap, rows_in_front
 from model.leader import JUDGED, Leaders, gains
 from model.memory import Memory, Recalled
 from model.mme import FuxiMME
@@ -84,6 +85,8 @@ class _Slow:
         self._lines = {item: line for line, item in enumerate(version.catalogue.items)}
         mean_Md = live_mean(np.asarray(version.index), version.config.streams)
         self._rows = ProvisionalRows(mean_Md, rows)
+        self._handicap = Handicap()
+        self._fronts: dict[int, tuple[set[str], set[str]]] = {}  # user → rows and items in front, if rows are
         self._leaders = Leaders(len(WEIGHTS))
         self._waiting: dict[int, tuple[int, list[list[str]]]] = {}  # user → its events then, its lists
         self._histories: dict[int, list[str]] = {}
@@ -120,6 +123,10 @@ class _Slow:
         if user in self._waiting:
             num_events, lists = self._waiting.pop(user)
             self._leaders.of(num_events).judge(gains(lists, item))
+        if user in self._fronts:
+            rows, others = self._fronts.pop(user)
+            on_row = item in rows or item in self._rows
+            self._handicap.judge(len(rows) / JUDGED, on_row, item in rows | others)
         if item not in self._lines and user in self._newest:
             self._rows.observe(item, self._vectors[self._newest[user]][1])
         self._memory.learn(self._histories.get(user, []), item, int(self._columns.time_ms[place]))
@@ -131,46 +138,54 @@ class _Slow:
         if not any(name in self._lines for name in history):
             return {}
         vector_D, _ = self._vectors[place]
-        recalled = self._memory.recall(history)
-        names, memory_O = self._candidates(recalled)
-        num_lines = len(self._version.index)
-        cosines_O = np.zeros(len(names))
+        outside, memory_O = self._remembered(self._memory.recall(history))
+        num_lines = len(self._lines)
+        cosines_O, known_O = np.zeros(len(memory_O)), np.ones(len(memory_O), bool)
         cosines_O[:num_lines] = self._version.index @ vector_D
-        known_O = np.arange(len(names)) < num_lines
-        for at in range(num_lines, len(names)):
-            line_D = self._rows.line(names[at])
-            if line_D is not None:
-                cosines_O[at], known_O[at] = line_D @ vector_D, True
-        had = set(history) if self._filter_seen else set[str]()
-        open_O = np.array([name not in had for name in names])
-        cosines_O, memory_O, known_O = cosines_O[open_O], memory_O[open_O], known_O[open_O]
-        shown = [name for name in names if name not in had]
-        num_known = int(np.count_nonzero(open_O[:num_lines]))
+        for at, name in enumerate(outside, num_lines):
+            line_D = self._rows.line(name)
+            known_O[at] = line_D is not None
+            cosines_O[at] = 0.0 if line_D is None else line_D @ vector_D - self._handicap.value
+        places = {name: at for at, name in enumerate(outside, num_lines)}
+        open_O = np.ones(len(memory_O), bool)
+        if self._filter_seen:
+            had = (self._lines.get(name, places.get(name)) for name in history)
+            open_O[[at for at in had if at is not None]] = False
+        shown = np.flatnonzero(open_O)
+        memory_O, cosines_O, known_O = memory_O[shown], cosines_O[shown], known_O[shown]
+        by_cosine = np.argsort(-cosines_O[shown < num_lines], kind="stable")[:JUDGED]
+        rows = np.flatnonzero(known_O & (shown >= num_lines))
+        front = rows[rows_in_front(cosines_O[by_cosine], cosines_O[rows])]
         cosines_O = stand_in(cosines_O, memory_O, known_O)
-        lists = [
-            [shown[at] for at in top.tolist()]
-            for top in top_sum(cosines_O, memory_logs(memory_O, EPSILON), JUDGED, self._temperature)
-        ]
-        leader = self._leaders.of(len(history))
+
+        def named(chosen: IntArray) -> list[str]:
+            items = self._version.catalogue.items
+            at = shown[chosen].tolist()
+            return [items[place] if place < num_lines else outside[place - num_lines] for place in at]
+
+        sums = top_sum(cosines_O, memory_logs(memory_O, EPSILON), JUDGED, self._version.config.temperature)
+        lists = [named(top) for top in sums]
         self._waiting[user] = (len(history), lists)
+        if len(self._rows):
+            self._fronts[user] = set(named(front)), set(named(by_cosine[: JUDGED - len(front)]))
         by_memory = np.argsort(-memory_O, kind="stable")[:JUDGED]
         return {
-            "model": [shown[at] for at in np.argsort(-cosines_O[:num_known], kind="stable")[:JUDGED]],
-            "memory": [shown[at] for at in by_memory if memory_O[at] > 0],
-            "served": lists[leader.serving],
+            "model": named(by_cosine),
+            "memory": named(by_memory[memory_O[by_memory] > 0]),
+            "served": lists[self._leaders.of(len(history)).serving],
         }
 
-    def _candidates(self, recalled: Recalled) -> tuple[list[str], FloatArray]:
-        """Every line's item, then those outside with a memory or a row by code; and what the memory says."""
-        ids = self._memory.items.ids
+    def _remembered(self, recalled: Recalled) -> tuple[list[str], FloatArray]:
+        """Items outside the index with a memory or a row, by code, and (O,) what the memory says: every line
+        of the index, then these."""
+        ids, num_lines = self._memory.items.ids, len(self._lines)
         told = dict(zip((ids[code] for code in recalled.codes_C), recalled.scores_C.tolist(), strict=True))
         codes = (
             self._memory.items.get(name) for name in {*told, *self._rows.items} if name not in self._lines
         )
         outside = [ids[code] for code in sorted(code for code in codes if code is not None)]
-        names = [*self._version.catalogue.items, *outside]
-        return names, np.array([told.get(name, 0.0) for name in names])
-
-    @property
-    def _temperature(self) -> float:
-        return self._version.config.temperature
+        places = {name: at for at, name in enumerate(outside, num_lines)}
+        memory_O = np.zeros(num_lines + len(outside))
+        for name, score in told.items():
+            memory_O[self._lines.get(name, places.get(name))] = score
+        return outside, memory_O
