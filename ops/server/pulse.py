@@ -23,8 +23,8 @@ from stream.records import StateRef, ThemeWeight
 MAX_TICKS = 600
 #: Clicks that may wait for their list; the oldest goes.
 MAX_WAITING = 20_000
-#: Lists whose click was not read yet: two threads read the two topics.
-MAX_EARLY = 1000
+#: Lists whose click was not read yet: clicks are read a few times per second (clicks.py).
+MAX_EARLY = 5000
 #: Lists of one second that are looked into for themes and experts; the others are counted.
 MAX_LOOKED_AT = 200
 #: Percentiles are those of so many of the newest times, no older than WINDOW_S.
@@ -68,6 +68,7 @@ class Pulse:
         self._waiting: OrderedDict[tuple[int, int], float] = OrderedDict()  # (partition, offset) → Unix ms
         self._early: OrderedDict[tuple[int, int], float] = OrderedDict()  # lists read before it
         self._times: deque[tuple[float, float]] = deque(maxlen=MAX_TIMES)  # (arrival, ms)
+        self._clicks = 0
         self._reset()
 
     def click(self, partition: int, offset: int, produced_ms: float) -> None:
@@ -82,7 +83,7 @@ class Pulse:
     def made(self, raw: bytes, now_ms: float) -> None:
         """A list arrived; what is none is left to others."""
         self._lists += 1
-        if self._lists > MAX_LOOKED_AT and not self._waiting:
+        if self._lists > MAX_LOOKED_AT and not (self._waiting or self._clicks or self._clicks_before):
             return
         try:
             found = _looked.decode(raw)
@@ -136,6 +137,7 @@ class Pulse:
         self._times.append((arrived_ms, took_ms))
 
     def _reset(self) -> None:
+        self._clicks_before = self._clicks  # of the second before: the clicks of these lists may still come
         self._clicks = self._lists = self._degraded = self._looked = 0
         self._latency = [0] * (len(BOUNDS_MS) + 1)
         self._experts: list[list[list[float]]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ops.server.clicks import is_click
-from ops.server.pulse import BOUNDS_MS, MAX_TICKS, MAX_WAITING, Pulse
+from ops.server.pulse import BOUNDS_MS, MAX_LOOKED_AT, MAX_TICKS, MAX_WAITING, Pulse
 from stream.events import Forget, Interaction, Rescore, encode
 from stream.records import RecommendationList, Scored, StateRef, ThemeWeight, encode_list
 
@@ -39,6 +39,20 @@ def test_a_list_is_timed_from_the_click_it_answers() -> None:
     assert sum(tick.latency) == 2
     assert tick.latency[BOUNDS_MS.index(50.0)] == 1  # 40 ms
     assert tick.latency[BOUNDS_MS.index(75.0)] == 1  # 60 ms
+
+
+def test_clicks_that_are_read_after_their_lists_are_timed_in_a_busy_second() -> None:
+    """More lists than are looked into without clicks: each is kept for its click while clicks come."""
+    pulse = Pulse()
+    pulse.click(1, 0, 0.0)
+    pulse.made(raw(0, partition=1), 10.0)
+    pulse.tick(1000.0)
+    for offset in range(2 * MAX_LOOKED_AT):
+        pulse.made(raw(offset), 1040.0)
+    for offset in range(2 * MAX_LOOKED_AT):
+        pulse.click(0, offset, 1000.0)
+
+    assert sum(pulse.tick(2000.0).latency) == 2 * MAX_LOOKED_AT
 
 
 def test_old_times_leave_the_percentiles() -> None:
