@@ -73,6 +73,10 @@ class ProvisionalRows:
         """(P, D): as the version's index, each stream of length 1; not to be changed."""
         return self._lines_PD[: len(self._items)]
 
+    def place(self, item: str) -> int | None:
+        """Of the item in ``items``, or None without a row."""
+        return self._places.get(item)
+
     def line(self, item: str) -> Vectors | None:
         """(D,), or None for an item without a click."""
         place = self._places.get(item)

@@ -73,8 +73,9 @@ class Part:
         self._start = start
         self._from, self._cosines_SJ = start, np.zeros((0, len(lines_J)), np.float32)
 
-    def heard(self, place: int) -> Heard:
-        """What the version and its rows say before the event at this place of the columns."""
+    def heard(self, place: int, handicap: float = 0.0) -> Heard:
+        """What the version and its rows say before the event at this place of the columns; ``handicap`` is
+        taken off the rows' cosines."""
         at = place - self._from
         if at >= len(self._cosines_SJ):
             size = max(1, MAX_SCORES // max(1, len(self._index_JD)))
@@ -83,7 +84,8 @@ class Part:
             self._cosines_SJ = self._vectors_SD[first : first + size] @ self._index_JD.T
         cosines_J = self._cosines_SJ[at]
         if self._places_P:
-            cosines_J[self._places_P] = self.rows.lines @ self._vectors_SD[place - self._start]
+            own_P = self.rows.lines @ self._vectors_SD[place - self._start]
+            cosines_J[self._places_P] = own_P - np.float32(handicap)
         return Heard(cosines_J, self._with_rows_J, self._temperature)
 
     def learn(self, place: int, item: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from model.handicap import STEP, Handicap, rows_in_front
 from model.memory import Memory
 from model.provisional import ProvisionalConfig, ProvisionalRows
 from model.version import Version
@@ -39,14 +40,37 @@ def told(stand_ins: StandIns, names: list[str], at: Place) -> dict[str, float]:
     return dict(zip([memory.items.ids[code] for code in rows.codes_X], rows.cosines_X.tolist(), strict=True))
 
 
+class _Height:
+    """The handicap, from who stood in front of each user's last list."""
+
+    def __init__(self) -> None:
+        self.handicap = Handicap()
+        self.values: list[float] = []
+        self._fronts: dict[str, tuple[list[str], list[str]]] = {}
+
+    def shown(self, user: str, found: Place, told: dict[str, float], mine: set[str]) -> None:
+        if not told or not found.known:
+            return
+        cosines = {name: cosine for name, cosine in told.items() if name not in mine}
+        front = rows_in_front(np.array(found.scores), np.array(list(cosines.values())))
+        self._fronts[user] = [list(cosines)[at] for at in front], list(found.items[: 10 - len(front)])
+
+    def clicked(self, user: str, item: str, rows: ProvisionalRows) -> None:
+        if user in self._fronts:
+            front, others = self._fronts.pop(user)
+            self.handicap.judge(len(front) / 10, item in rows, item in front + others)
+            self.values.append(self.handicap.value)
+
+
 def test_rows_are_those_of_the_vectors_just_before_the_clicks(version: Version) -> None:
     """Whatever shares a turn: each list tells the cosines of rows that were moved, click by click, by the
-    vectors of the states before."""
+    vectors of the states before, less the handicap that the clicks before have made."""
     history = clicks(200)
     asked = requests(history)
     twin = serving(version)
     rows = ProvisionalRows(twin.live_mean())
     last: dict[str, np.ndarray] = {}
+    high = _Height()
     made = {}
     for out in desk(version, max_batch=64).answer(asked):
         if out.topic == "recommendations":
@@ -55,18 +79,21 @@ def test_rows_are_those_of_the_vectors_just_before_the_clicks(version: Version) 
 
     compared = 0
     for offset, ((user, item, type), one) in enumerate(zip(history, asked, strict=True)):
-        if type == "click" and item in NEW and user in last:
-            rows.observe(item, last[user])
+        if type == "click":
+            high.clicked(user, item, rows)
+            if item in NEW and user in last:
+                rows.observe(item, last[user])
         if one.header.lengths[0] == 0:
             continue
         [found] = twin.rank([one], 10).places
         assert found.ungated is not None
         assert found.vector is not None
         last[user] = found.ungated
+        mine = {name for who, name, _ in history[: offset + 1] if who == user}
+        vector = found.vector.astype(np.float16).astype(np.float32)
+        expected = dict(zip(rows.items, (rows.lines @ vector - high.handicap.value).tolist(), strict=True))
+        high.shown(user, found, expected, mine)
         if made[offset].degraded is None:
-            mine = {name for who, name, _ in history[: offset + 1] if who == user}
-            vector = found.vector.astype(np.float16).astype(np.float32)
-            expected = dict(zip(rows.items, (rows.lines @ vector).tolist(), strict=True))
             for row in made[offset].rows:
                 if row.item in expected:
                     assert row.score == pytest.approx(expected[row.item], abs=1e-5)
@@ -74,6 +101,7 @@ def test_rows_are_those_of_the_vectors_just_before_the_clicks(version: Version) 
             missing = expected.keys() - {row.item for row in made[offset].rows} - mine
             assert missing <= set(one.header.hidden)
     assert compared > 200
+    assert max(high.values) > 0
 
 
 def test_the_models_own_line_knows_no_rows(version: Version) -> None:
@@ -140,6 +168,56 @@ def test_rows_survive_the_scorer(version: Version) -> None:
         )  # nothing is lost before a version serves
         after.adopt(serving(serves))
         assert told(after, NEW, place(0.25)) == expected
+
+
+def listed(items: list[str], value: float) -> Place:
+    return replace(place(value), items=items, scores=[0.1] * len(items), lines=[0] * len(items))
+
+
+def test_a_list_moves_the_handicap_once(version: Version) -> None:
+    """By its user's next click; not by a user who was forgotten, nor by a list of what the user has had."""
+    made = StandIns()
+    made.adopt(serving(version))
+    made.seen("ann", listed(KNOWN[:10], 0.5))
+    made.clicked("ann", NEW[0])
+    assert made.handicap.value == 0.0  # no row could stand in that list
+    for user in ("ann", "bob"):
+        made.seen(user, listed(KNOWN[:10], 0.5))
+    made.seen("cid", listed(KNOWN[:10], 0.5), barred=[NEW[0], NEW[1]])
+    made.forget("bob")
+    for user in ("ann", "ann", "bob"):
+        made.clicked(user, KNOWN[0])
+    assert made.handicap.value == pytest.approx(STEP * 0.1)
+    made.clicked("cid", KNOWN[0])
+
+    assert made.handicap.value == pytest.approx(STEP * 0.1)
+    assert told(made, NEW, place(0.5))[NEW[0]] == pytest.approx(
+        float(made._rows.line(NEW[0]) @ place(0.5).vector) - STEP * 0.1, abs=1e-3
+    )
+
+
+def test_the_handicap_survives_the_scorer_and_no_other_training(version: Version) -> None:
+    """From a snapshot it goes on, also before a version serves; a snapshot from before it starts at none."""
+    before = StandIns()
+    before.adopt(serving(version))
+    for item in (NEW[0], KNOWN[0]):
+        before.seen("ann", listed(KNOWN[:10], 0.5))
+        before.clicked("ann", item)
+    assert before.handicap.value > 0
+    arrays = before.to_arrays()
+    old = {name: array for name, array in arrays.items() if name != "handicap"}
+
+    for told_arrays, serves, expected in (
+        (arrays, version, before.handicap.value),
+        (old, version, 0.0),
+        (arrays, child(version, None, "000007"), 0.0),
+    ):
+        after = StandIns()
+        after.restore(told_arrays)
+        again = StandIns()
+        again.restore(after.to_arrays())
+        again.adopt(serving(serves))
+        assert again.handicap.value == expected
 
 
 def test_users_and_rows_are_bounded(version: Version) -> None:
