@@ -6,9 +6,10 @@ Does not know: rows, users, versions, the memory.
 A row is a mean of users, so it looks right to everybody; a few dozen that wait long for a trained row can
 fill the first places of every list. After each judged event the handicap goes up by STEP times the share of
 places that rows took, and down by STEP times the share that they earn: of clicks or of hits in those places,
-whichever is more, both decayed. Never below 0. Our construction; the step is that of adaptive conformal
-inference (Gibbs and Candes 2021), and bounds it likewise: over T judged events of any stream rows take at
-most (spread + STEP) / (STEP T) more of the places than they earned, spread being how far apart cosines lie.
+whichever is more, both decayed, WORTH times. Never below 0. Our construction; the step is that of adaptive
+conformal inference (Gibbs and Candes 2021), and bounds it likewise: over T judged events of any stream rows
+take at most (spread + STEP) / (STEP T) more of the places than they earned, spread being how far apart
+cosines lie.
 """
 
 # K = items of the version, X = provisional rows
@@ -26,7 +27,9 @@ IntArray = npt.NDArray[np.int64]
 STEP = 0.01
 #: Judged events in which clicks and hits lose half their say.
 HALF_LIFE = 1000
-#: Hits that belong to nobody: a single first hit earns half of the places, not all.
+#: What rows may take for what they earn: pushed down they also bring fewer hits and would earn less and less.
+WORTH = 2.0
+#: Hits that belong to nobody: a single first hit is not all hits.
 NOBODYS_HITS = 1.0
 
 
@@ -52,7 +55,8 @@ class Handicap:
         """The share of first places that rows may take now; 0 before the first judgement."""
         if not self._events:
             return 0.0
-        return max(self._clicks / self._events, self._row_hits / (NOBODYS_HITS + self._hits))
+        hits = self._row_hits / (NOBODYS_HITS + self._hits)
+        return min(1.0, WORTH * max(self._clicks / self._events, hits))
 
     def to_array(self) -> npt.NDArray[np.float64]:
         """Everything, for a snapshot."""
