@@ -47,6 +47,7 @@ class Stage:
         self.hall.parts.clock_s = time.monotonic
         self.hall.parts.wall_ms = lambda: round(time.time() * 1000)
         self._clicked: dict[str, list[str]] = {}
+        self.weight: float | None = None  # of the model in the lists from now on; None: no memory serves
         self._offset = 0
         config = uvicorn.Config(
             self.hall.asgi, port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1
@@ -143,6 +144,8 @@ class Stage:
             themes=[ThemeWeight(id=0, weight=0.9, label="even")],
             experts=[[0.7, 0.3], [0.0, 1.0]],
             vector=packed(vector_D.astype(np.float32)),
+            memory={} if self.weight is None else {mapped.items[at]: 0.5 for at in best},
+            weight=self.weight,
             made_ms=1,
         )
         self.hall.put_list(made)

@@ -65,6 +65,20 @@ def test_a_click_changes_the_list_towards_its_theme(stage: Stage, visit: Visit) 
     assert "theme 1" in page.inner_text("#my-themes")
 
 
+def test_a_list_by_the_memory_alone_names_no_facet(stage: Stage, visit: Visit) -> None:
+    """Where the model weighs nothing, what its facets add would be 0.00 and says nothing."""
+    stage.furnish()
+    page = visit(stage.url)
+    state(page, "live")
+    stage.weight = 0.0
+
+    click(page, "i6")
+
+    told = page.inner_text("#list li:first-child .why")
+    assert "often taken after your items (memory 0.500; the model counts 0 %)" in told
+    assert "facet" not in told
+
+
 def test_figures_of_the_stream_are_shown(stage: Stage, visit: Visit) -> None:
     """Quality with its interval, the load of a dead expert, themes and versions stand there in words."""
     stage.furnish()
@@ -77,6 +91,8 @@ def test_figures_of_the_stream_are_shown(stage: Stage, visit: Visit) -> None:
     assert "measured from the next one on" in page.inner_text("#theme-note")
     assert "published without a gate" in page.inner_text("#versions")
     assert page.locator("#quality-chart canvas").count() == 1
+    legend = page.inner_text("#quality-chart .u-legend")
+    assert legend.split() == ["servedmodelpopular"]  # and not the edges of the band
 
     click(page, "i6")
     stage.do(stage.second)

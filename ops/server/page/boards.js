@@ -14,7 +14,7 @@ export class Boards {
     this.figures = [];
     this.themes = [];
     this.rates = new Chart(byId("rates-chart"), { labels: ["clicks/s", "lists/s"] });
-    this.latency = new Chart(byId("latency-chart"), { labels: ["p50", "p95", "p99"], unit: " ms" });
+    this.latency = new Chart(byId("latency-chart"), { labels: ["p50", "p95", "p99"], unit: " ms", log: true });
     this.quality = null;
   }
 
@@ -46,7 +46,8 @@ export class Boards {
     const at = shown.map((tick) => tick.at_ms / 1000);
     const of = (name) => shown.map((tick) => tick[name]);
     this.rates.set([at, of("clicks"), of("lists")]);
-    this.latency.set([at, of("p50"), of("p95"), of("p99")]);
+    const tall = (name) => of(name).map((took) => took && Math.max(took, 0.1)); // a logarithm has no 0
+    this.latency.set([at, tall("p50"), tall("p95"), tall("p99")]);
     facts(byId("percentiles"), ["p50", "p95", "p99"].map((name) => [name, ms(newest[name])]));
     facts(byId("rates"), [["clicks/s", count(newest.clicks)], ["lists/s", count(newest.lists)]]);
     heat(byId("heat"), this.bounds, shown);

@@ -10,10 +10,11 @@ export const lineStyle = (number) => (number % 3 === 1 ? "dashed" : number % 3 =
 
 const charts = new Set();
 
-/** A chart of these lines; `set` takes [xs, ys, ys, …]. `band`: indices [high, low] of two lines to fill between. */
+/** A chart of these lines; `set` takes [xs, ys, ys, …]. `band`: indices [high, low] of two lines to fill between.
+ * `log`: powers of ten stand evenly, so that one slow start does not flatten all that follows. */
 export class Chart {
-  constructor(element, { labels, time = true, unit = "", band = null }) {
-    Object.assign(this, { element, labels, time, unit, band, data: [[], ...labels.map(() => [])] });
+  constructor(element, { labels, time = true, unit = "", band = null, log = false }) {
+    Object.assign(this, { element, labels, time, unit, band, log, data: [[], ...labels.map(() => [])] });
     this.plot = null;
     new ResizeObserver(() => this.resize()).observe(element);
     charts.add(this);
@@ -38,11 +39,15 @@ export class Chart {
       {
         width, height: HEIGHT, bands,
         cursor: { drag: { x: false, y: false } },
-        scales: { x: { time: this.time }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-        axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => `${+tick.toFixed(4)}${this.unit}`) }],
+        scales: { x: { time: this.time }, y: this.log ? { distr: 3 } : { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+        axes: [
+          { ...axis, ...(this.time ? {} : { label: "events on the topic", labelSize: 16, labelFont: "11px system-ui, sans-serif" }) },
+          { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : `${+tick.toFixed(4)}${this.unit}`)) },
+        ],
         legend: { live: false, markers: { width: 3, dash: (_, at) => lineStyle(at - 1) } },
         series: [{ label: this.time ? "time" : "events" }, ...this.labels.map((label, number) => ({
           label,
+          class: this.band?.includes(number + 1) ? "band" : null,
           stroke: this.band?.includes(number + 1) ? "transparent" : lineColour(number),
           dash: DASHES[number % DASHES.length],
           width: 2, spanGaps: !this.time, points: { show: (plot) => plot.data[0].length < 3 },

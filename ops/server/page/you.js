@@ -167,7 +167,7 @@ function reason(why) {
   if (!why) return "";
   const parts = [];
   const facet = why.facets[0];
-  if (facet) {
+  if (facet && why.weight !== 0) { // the memory alone ranked this list: facets add nothing
     const near = facet.nearest ? `, near your ${facet.nearest.title || facet.nearest.item} (cosine ${facet.nearest.cosine.toFixed(2)})` : "";
     parts.push(`facet ${facet.facet + 1} of ${why.facets.length} adds most (${facet.term.toFixed(2)})${near}`);
   }
