@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import numpy as np
+
 from model.columns import EventColumns
 from model.cooccurrence import CoOccurrence
 from model.evaluate import choose_half_life
@@ -44,7 +46,9 @@ def choose(columns: EventColumns, num_warm: int, gap_ms: int, filter_seen: bool 
     def search(config: Config, make: Callable[[Config], Recommender], **tried: Sequence[Any]) -> Config:
         for name, values in tried.items():
             found = [replace(config, **{name: value}) for value in values]
-            judged = [summary(ranks_along(make(one), warm, cut, filter_seen))["ndcg@10"] for one in found]
+            # vectors that a rate too high for the set drives to infinity rank nothing, so it is not chosen
+            with np.errstate(over="ignore", invalid="ignore"):
+                judged = [summary(ranks_along(make(one), warm, cut, filter_seen))["ndcg@10"] for one in found]
             config = found[judged.index(max(judged))]
         return config
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from model import choices
 from model import prequential as module
 from model.backbone import Backbone
 from model.catalogue import Catalogue
@@ -254,6 +255,14 @@ def test_choices_are_made_on_the_warm_part_alone() -> None:
         SessionConfig().max_users,
         FactorConfig().width,
     )
+
+
+def test_a_rate_that_diverges_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its vectors grow past every number, which warns nobody and ranks nothing."""
+    monkeypatch.setattr(choices, "RATES", (20.0, 0.03))
+    log = fashion(80, 9)
+
+    assert choose(log, len(log) - 200, 3_600_000).factors.rate == 0.03
 
 
 def test_epsilon_is_the_best_of_those_tried() -> None:

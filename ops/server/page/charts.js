@@ -42,7 +42,7 @@ export class Chart {
         scales: { x: { time: this.time }, y: this.log ? { distr: 3 } : { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
         axes: [
           { ...axis, ...(this.time ? {} : { label: "events on the topic", labelSize: 16, labelFont: "11px system-ui, sans-serif" }) },
-          { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : `${+tick.toFixed(4)}${this.unit}`)) },
+          { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => this.mark(tick)) },
         ],
         legend: { live: false, markers: { width: 3, dash: (_, at) => lineStyle(at - 1) } },
         series: [{ label: this.time ? "time" : "events" }, ...this.labels.map((label, number) => ({
@@ -57,6 +57,12 @@ export class Chart {
       this.data,
       this.element,
     );
+  }
+
+  /** A figure at an axis; null where a logarithmic one has no room. */
+  mark(tick) {
+    if (tick === null) return "";
+    return this.unit === " ms" && tick >= 1000 ? `${tick / 1000} s` : `${+tick.toFixed(4)}${this.unit}`;
   }
 
   resize() {
