@@ -6,10 +6,10 @@ Does not know: rows, users, versions, the memory.
 A row is a mean of users, so it looks right to everybody; a few dozen that wait long for a trained row can
 fill the first places of every list. After each judged event the handicap goes up by STEP times the share of
 places that rows took, and down by STEP times the share that they earn: of clicks or of hits in those places,
-whichever is more, both decayed, WORTH times. Never below 0. Our construction; the step is that of adaptive
-conformal inference (Gibbs and Candes 2021), and bounds it likewise: over T judged events of any stream rows
-take at most (spread + STEP) / (STEP T) more of the places than they earned, spread being how far apart
-cosines lie.
+whichever is more, both decayed, times WORTH. Never below 0 or above MOST. Our construction; the step is that
+of adaptive conformal inference (Gibbs and Candes 2021), and bounds it likewise: over T judged events rows
+take at most (spread + STEP) / (STEP T) more of the places than they earned, spread being how far apart cosines
+lie, as long as there are ten items for the ten places.
 """
 
 # K = items of the version, X = provisional rows
@@ -31,6 +31,9 @@ HALF_LIFE = 1000
 WORTH = 2.0
 #: Hits that belong to nobody: a single first hit is not all hits.
 NOBODYS_HITS = 1.0
+#: As far as cosines lie apart: more changes no order, and where there are too few items for the places it
+#: would only take longer to come down.
+MOST = 2.0
 
 
 class Handicap:
@@ -48,7 +51,7 @@ class Handicap:
         self._clicks = self._clicks * kept + on_row
         self._hits = self._hits * kept + hit
         self._row_hits = self._row_hits * kept + (hit and on_row)
-        self.value = max(0.0, self.value + STEP * (taken - self.earned))
+        self.value = min(MOST, max(0.0, self.value + STEP * (taken - self.earned)))
 
     @property
     def earned(self) -> float:

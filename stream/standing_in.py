@@ -193,6 +193,7 @@ class StandIns:
         if arrays:
             rows = inside("rows", arrays)
             ProvisionalRows.from_arrays(rows, self._config)  # raises where they are none
+            version = str(unpack_record(arrays["version"]))
             if "handicap" in arrays:  # snapshots from before it have none
                 self.handicap = Handicap.from_array(arrays["handicap"])
-            self._kept = (str(unpack_record(arrays["version"])), rows)
+            self._kept = (version, rows)

@@ -28,8 +28,9 @@ from stream.settings import Settings
 from stream.standing_in import MAX_ROWS
 from stream.topics import TopicNames
 
-#: Share of a line's lists that must be the same for a run to be called explained: vectors come out of another
-#: order of sums here and there, and items whose scores differ by less than that may change places.
+#: Share of a line's lists (and all but one at least) that must be the same for a run to be called explained:
+#: vectors come out of another order of sums here and there, and items whose scores differ by less than that
+#: may change places.
 SAME_SHARE = 0.99
 
 
@@ -143,5 +144,5 @@ def disagreements(found: Agreement) -> list[str]:
         f"Of {line.lists} lists of the line {name}, {line.lists - line.same} are not what its events give "
         f"offline ({line.first})."
         for name, line in found.lines.items()
-        if line.same < SAME_SHARE * line.lists
+        if line.lists - line.same > max(1.0, (1 - SAME_SHARE) * line.lists)
     ]

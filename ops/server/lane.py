@@ -11,6 +11,7 @@ MessageAccumulator.add_batch). Here each partition has one sender, so nobody eve
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -74,16 +75,34 @@ class Lane:
         self._sending: asyncio.Task[None] | None = None
 
     def put(self, parcel: Parcel) -> None:
-        """Behind everything that waits here. A parcel whose `arrived` is cancelled is packed no further."""
+        """Behind everything that waits here. A parcel whose `arrived` is cancelled leaves, and is packed no
+        further."""
         self._waiting.append(parcel)
+        parcel.arrived.add_done_callback(lambda _: self._leave(parcel))
         if self._sending is None:
             self._sending = asyncio.create_task(self._send())
+
+    def __len__(self) -> int:
+        """Parcels that are not wholly in a batch yet."""
+        return len(self._waiting)
+
+    def _leave(self, parcel: Parcel) -> None:
+        """It is done: keep none of its records, however long the batch before it takes."""
+        if not parcel.packed:
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(parcel)
+
+    async def emptied(self) -> None:
+        """All that was put has been sent, or has failed."""
+        if self._sending is not None:
+            await asyncio.wait([self._sending])
 
     async def close(self) -> None:
         """Nothing more is sent; whatever still waits here has failed."""
         if self._sending is not None:
             self._sending.cancel()
             await asyncio.gather(self._sending, return_exceptions=True)
+        self._give_up(())  # a task that never began has not
 
     async def _send(self) -> None:
         inside: list[tuple[Parcel, int]] = []
@@ -94,10 +113,13 @@ class Lane:
                 if inside:
                     await self._deliver(batch, inside)
         finally:
-            self._sending = None
-            for parcel in (*(one for one, _ in inside), *self._waiting):
-                parcel.fail(ProducerClosed())  # changes nothing where it is done
-            self._waiting.clear()
+            self._give_up([parcel for parcel, _ in inside])
+
+    def _give_up(self, inside: Sequence[Parcel]) -> None:
+        self._sending = None
+        for parcel in (*inside, *self._waiting):
+            parcel.fail(ProducerClosed())  # changes nothing where it is done
+        self._waiting.clear()
 
     def _fill(self, batch: Any) -> list[tuple[Parcel, int]]:
         """The oldest records that fit; which parcels they are of, and how many of each."""

@@ -25,7 +25,7 @@ MAX_TICKS = 600
 MAX_WAITING = 20_000
 #: Lists whose click was not read yet: clicks are read a few times per second (clicks.py).
 MAX_EARLY = 5000
-#: Lists of one second that are looked into for themes and experts; the others are counted.
+#: Lists of one second that are looked into where no click comes; the others are counted.
 MAX_LOOKED_AT = 200
 #: Percentiles are those of so many of the newest times, no older than WINDOW_S.
 MAX_TIMES, WINDOW_S = 2000, 60.0

@@ -29,6 +29,7 @@ ACK_S = 5.0
 #: What may wait for its acknowledgement: as many records as 2,000 a second, which is promised, make in ACK_S.
 MAX_UNDER_WAY, MAX_BYTES_UNDER_WAY = 10_000, 32 * 1024 * 1024
 RETRY_S = 1.0
+CLOSE_S = 2.0
 
 
 class Sender:
@@ -111,7 +112,11 @@ class Sender:
             if place not in self._lanes:
                 self._lanes[place] = Lane(producer, *place)
             self._lanes[place].put(parcels[place])
-        await asyncio.gather(*(parcel.arrived for parcel in parcels.values()))
+        try:
+            await asyncio.gather(*(parcel.arrived for parcel in parcels.values()))
+        finally:  # where one failed, the others leave their lanes: nobody waits for them any more
+            for parcel in parcels.values():
+                parcel.arrived.cancel()
         places: list[Place | None] = [None] * len(records)
         for (topic, partition), indices in members.items():
             for index, offset in zip(indices, parcels[topic, partition].offsets, strict=True):
@@ -119,11 +124,14 @@ class Sender:
         return [place for place in places if place is not None]
 
     async def close(self) -> None:
-        """Give what is under way a moment, then let go."""
+        """Give what is under way CLOSE_S, then let go."""
         producer, self._producer = self._producer, None
         self._health.producing = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await asyncio.gather(*(lane.emptied() for lane in self._lanes.values()))
         if producer is not None:
             with contextlib.suppress(TimeoutError, KafkaError, OSError):
-                async with asyncio.timeout(2.0):
+                async with asyncio.timeout(CLOSE_S):
                     await producer.stop()
         await asyncio.gather(*(lane.close() for lane in self._lanes.values()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.handicap import STEP, WORTH, Handicap, rows_in_front
+from model.handicap import MOST, STEP, WORTH, Handicap, rows_in_front
 from model.leader import JUDGED
 
 
@@ -69,6 +69,22 @@ def test_the_surplus_is_bounded_in_any_stream(seed: int) -> None:
         surplus += taken - handicap.earned
         assert surplus <= most + 1e-9
         assert 0 <= handicap.value <= 2 + STEP
+
+
+def test_too_few_items_for_the_places_keep_nobody_out_for_long() -> None:
+    """Three known items leave seven of ten places to rows whatever is taken off them: it stays within the
+    spread of cosines, so that rows come back once clicks are on them."""
+    handicap = Handicap()
+    known_K = np.array([0.8, 0.7, 0.6])
+    for _ in range(2000):
+        front = rows_in_front(known_K, np.full(20, 0.9) - handicap.value)
+        assert len(front) >= 7
+        handicap.judge(len(front) / JUDGED, on_row=False, hit=True)
+    assert handicap.value == MOST
+
+    for _ in range(2000):
+        handicap.judge(0.7, on_row=True, hit=True)
+    assert handicap.value == 0.0
 
 
 def test_a_hot_new_item_appears_at_once_and_stays() -> None:

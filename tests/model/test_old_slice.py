@@ -64,6 +64,9 @@ def test_moments_are_drawn_once_and_for_all() -> None:
     ]
 
     assert [old.moments for old in found] == [5, 5, 5]
+    drawn = [np.flatnonzero(old._needed_n).tolist() for old in found]
+    assert len(drawn[0]) == 5
+    assert drawn[0] == drawn[1]
     assert len({old.recall(model) for old in found}) == 1
     assert (found[0].recall(model) * 5) % 1 == pytest.approx(0)
 

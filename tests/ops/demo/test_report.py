@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from ops.demo.agreement import Agreement, Compared
 from ops.demo.ledger import Ledger
-from ops.demo.report import unexplained
+from ops.demo.report import agreement_text, unexplained
 
 BALANCED = Ledger(stored="a" * 64, expected="a" * 64, users=3, state_bytes=300)
 
@@ -50,3 +51,25 @@ def test_an_event_that_judged_what_had_learned_it_is_not_explained() -> None:
 
     assert "1 events judged a version that had been trained through them" in problem
     assert example in problem
+
+
+def test_lists_that_differ_offline_are_not_explained_unless_somebody_clicked_beside() -> None:
+    """A reader's own clicks are in the memory of the one and not of the other."""
+    agreed = Agreement(
+        lines={"model": Compared(lists=200, same=150, shared=190.0, first="ann after 3 events")}
+    )
+
+    [problem] = unexplained(observed(), BALANCED, 10, agreed)
+    assert "Of 200 lists of the line model, 50 are not" in problem
+    assert "ann after 3 events" in problem
+    assert unexplained(observed(), BALANCED, 9, agreed) == []
+
+
+def test_agreement_is_told_line_by_line() -> None:
+    """How many lists are the same, and what was not compared; nothing to compare is said too."""
+    agreed = Agreement({"model": Compared(lists=1200, same=1199, shared=1200.0)}, missing=3, long=2)
+
+    told = agreement_text(agreed.to_json())
+    assert told.startswith("model 1,199 of 1,200; 3 events without a list")
+    assert "2 of users with a long history" in told
+    assert agreement_text(Agreement().to_json()).startswith("none to compare; 0 events")

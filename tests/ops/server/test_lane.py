@@ -10,13 +10,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerClosed
 
 from ops.server import sender as sending
 from ops.server.lane import Lane, Parcel
 from ops.server.parts import Health, Record
 from ops.server.problems import Unavailable
 from ops.server.sender import Sender
+from stream.partition import partition_of
+
+#: Users of partition 0 and 1, of two.
+KEYS = [
+    next(b"u%d" % number for number in range(99) if partition_of(b"u%d" % number, 2) == at) for at in (0, 1)
+]
 
 
 @dataclass
@@ -134,10 +140,11 @@ async def test_nobody_is_overtaken() -> None:
         if number % 5 == 4:  # an answer now and then, newcomers in between
             await until(lambda: bool(producer.answers) and not producer.answers[-1].done())
             producer.acknowledge(-1)
-    while len(order) < len(parcels):
-        if not producer.answers[-1].done():
-            producer.acknowledge(-1)
-        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        while len(order) < len(parcels):
+            if not producer.answers[-1].done():
+                producer.acknowledge(-1)
+            await asyncio.sleep(0)
 
     assert order == list(range(40))
 
@@ -235,7 +242,10 @@ async def test_a_silent_broker_leaves_no_room_taken(monkeypatch: pytest.MonkeyPa
     sender = sender_of(producer)
 
     assert "send the same again" in await outcome(sender.send(records(b"a")))
-    assert "send the same again" in await outcome(sender.send(records(b"b", b"c")))
+    for _ in range(3):
+        assert "send the same again" in await outcome(sender.send(records(b"b", b"c")))
+    await asyncio.sleep(0)
+    assert [len(lane) for lane in sender._lanes.values()] == [0]  # what nobody waits for is not kept
     monkeypatch.setattr(sending, "ACK_S", 5.0)
     third = asyncio.create_task(sender.send(records(b"d", b"e")))
     await asyncio.sleep(0)
@@ -247,8 +257,65 @@ async def test_a_silent_broker_leaves_no_room_taken(monkeypatch: pytest.MonkeyPa
     assert producer.sent == [[b"a"], [b"d", b"e"]]
 
 
-async def test_closing_ends_every_wait() -> None:
+async def test_a_part_that_fails_takes_the_whole_request_along() -> None:
+    """What of it waits in other lanes leaves them: it is told to be sent again, and counted no longer."""
+    producer = Producer()
+    sender = sender_of(producer)
+    before = [asyncio.create_task(sender.send(records(b"a", key=key))) for key in KEYS]
+    await until(lambda: len(producer.sent) == 2)
+    both = asyncio.create_task(sender.send([*records(b"b", key=KEYS[0]), *records(b"c", key=KEYS[1])]))
+    await asyncio.sleep(0)
+    producer.acknowledge(0)
+    await until(lambda: len(producer.sent) == 3)
+    producer.answers[2].set_exception(KafkaTimeoutError())
+
+    assert "send the same again" in await outcome(both)
+    await asyncio.sleep(0)
+    assert [len(lane) for lane in sender._lanes.values()] == [0, 0]
+    producer.acknowledge(1)
+    assert [len(await one) for one in before] == [1, 1]
+    assert len(producer.sent) == 3
+
+
+async def test_a_lane_closed_before_it_began_fails_what_it_has() -> None:
+    """And sends again what is put afterwards."""
+    producer = Producer()
+    lane = Lane(producer, "t", 0)
+    early = parcel(b"a")
+    lane.put(early)
+    await lane.close()
+    with pytest.raises(ProducerClosed):
+        await early.arrived
+
+    late = parcel(b"b")
+    lane.put(late)
+    await until(lambda: len(producer.sent) == 1)
+    producer.acknowledge(0)
+    await late.arrived
+
+
+async def test_what_is_under_way_is_given_a_moment_at_the_end() -> None:
+    """Also what still waits for its batch: both are acknowledged before the producer stops."""
+    producer = Producer()
+    sender = sender_of(producer)
+    sent = [asyncio.create_task(sender.send(records(b"a")))]
+    await until(lambda: len(producer.sent) == 1)
+    sent.append(asyncio.create_task(sender.send(records(b"b"))))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(sender.close())
+    producer.acknowledge(0)
+    await until(lambda: len(producer.sent) == 2)
+    assert not producer.stopped
+    producer.acknowledge(1)
+    await closing
+
+    assert [len(await one) for one in sent] == [1, 1]
+    assert producer.stopped
+
+
+async def test_closing_ends_every_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a producer that is gone."""
+    monkeypatch.setattr(sending, "CLOSE_S", 0.01)
     producer = Producer()
     sender = sender_of(producer)
     waiting = [asyncio.create_task(sender.send(records(value))) for value in (b"a", b"b")]
