@@ -8,8 +8,8 @@ fill the first places of every list. After each judged event the handicap goes u
 places that rows took, and down by STEP times the share that they earn: of clicks or of hits in those places,
 whichever is more, both decayed, times WORTH. Never below 0 or above MOST. Our construction; the step is that
 of adaptive conformal inference (Gibbs and Candes 2021), and bounds it likewise: over T judged events rows
-take at most (spread + STEP) / (STEP T) more of the places than they earned, spread being how far apart cosines
-lie, as long as there are ten items for the ten places.
+take at most (spread + STEP) / (STEP T) more of the places than they earned, spread being how far cosines lie
+apart, as long as there are ten items for the ten places.
 """
 
 # K = items of the version, X = provisional rows
