@@ -85,11 +85,11 @@ def test_figures_of_the_stream_are_shown(stage: Stage, visit: Visit) -> None:
     page = visit(stage.url)
     state(page, "live")
 
+    page.locator("#themes", has_text="odd").wait_for()  # themes and versions are asked for apart
+    page.locator("#versions", has_text="published without a gate").wait_for()
     assert "0.1200 0.1100 to 0.1300" in " ".join(page.inner_text("#quality").split())
     assert "Expert 1 ✗" in page.inner_text("#experts")
-    assert "odd" in page.inner_text("#themes")
     assert "measured from the next one on" in page.inner_text("#theme-note")
-    assert "published without a gate" in page.inner_text("#versions")
     assert page.locator("#quality-chart canvas").count() == 1
     legend = page.inner_text("#quality-chart .u-legend")
     assert legend.split() == ["servedmodelpopular"]  # and not the edges of the band
@@ -126,7 +126,7 @@ def test_before_anything_happened_the_page_says_so(stage: Stage, visit: Visit) -
 
     assert "no list has been made" in state(page, "empty")
     assert "No event has been judged yet" in page.inner_text("#quality-note")
-    assert "No version has been published yet" in page.inner_text("#versions-note")
+    page.locator("#versions-note", has_text="No version has been published yet").wait_for()
 
 
 def test_a_page_without_answers_yet_is_loading(stage: Stage, browser: Any) -> None:
