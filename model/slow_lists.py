@@ -138,7 +138,8 @@ class _Slow:
         if not any(name in self._lines for name in history):
             return {}
         vector_D, _ = self._vectors[place]
-        outside, memory_O = self._remembered(self._memory.recall(history))
+        places, memory_O = self._remembered(self._memory.recall(history))
+        outside = list(places)
         num_lines = len(self._lines)
         cosines_O, known_O = np.zeros(len(memory_O)), np.ones(len(memory_O), bool)
         cosines_O[:num_lines] = self._version.index @ vector_D
@@ -146,7 +147,6 @@ class _Slow:
             line_D = self._rows.line(name)
             known_O[at] = line_D is not None
             cosines_O[at] = 0.0 if line_D is None else line_D @ vector_D - self._handicap.value
-        places = {name: at for at, name in enumerate(outside, num_lines)}
         open_O = np.ones(len(memory_O), bool)
         if self._filter_seen:
             had = (self._lines.get(name, places.get(name)) for name in history)
@@ -175,17 +175,17 @@ class _Slow:
             "served": lists[self._leaders.of(len(history)).serving],
         }
 
-    def _remembered(self, recalled: Recalled) -> tuple[list[str], FloatArray]:
-        """Items outside the index with a memory or a row, by code, and (O,) what the memory says: every line
-        of the index, then these."""
+    def _remembered(self, recalled: Recalled) -> tuple[dict[str, int], FloatArray]:
+        """Items outside the index with a memory or a row, by code, with their places behind its lines; and
+        (O,) what the memory says of all."""
         ids, num_lines = self._memory.items.ids, len(self._lines)
         told = dict(zip((ids[code] for code in recalled.codes_C), recalled.scores_C.tolist(), strict=True))
         codes = (
             self._memory.items.get(name) for name in {*told, *self._rows.items} if name not in self._lines
         )
-        outside = [ids[code] for code in sorted(code for code in codes if code is not None)]
-        places = {name: at for at, name in enumerate(outside, num_lines)}
+        outside = sorted(code for code in codes if code is not None)
+        places = {ids[code]: at for at, code in enumerate(outside, num_lines)}
         memory_O = np.zeros(num_lines + len(outside))
         for name, score in told.items():
             memory_O[self._lines.get(name, places.get(name))] = score
-        return outside, memory_O
+        return places, memory_O

@@ -7,17 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-import torch
 
 from model.blend import EPSILON
-from model.catalogue import Catalogue
-from model.config import FIRST_ITEM_ROW, ModelConfig, TrainConfig
-from model.mme import FuxiMME
+from model.config import FIRST_ITEM_ROW, ModelConfig
 from model.popularity import Popularity
-from model.registry import Registry
-from model.themes import ThemeTable
-from model.train import weights_of
-from model.version import Trained, Version
+from model.version import Version
 from stream.asking import Asking
 from stream.events import Interaction
 from stream.history import Rules, User
@@ -27,6 +21,7 @@ from stream.requests import Cause, build
 from stream.scoring import Desk
 from stream.serving import Serving
 from stream.themes import Router
+from tests.model.untrained_version import untrained
 
 CONFIG = ModelConfig(dim=16, streams=2, heads=2, blocks=1, experts=2)
 KNOWN = [f"i{number}" for number in range(60)]
@@ -36,26 +31,7 @@ Click = tuple[str, str, str]  # user, item, type
 
 @pytest.fixture(scope="module")
 def version(tmp_path_factory: pytest.TempPathFactory) -> Version:
-    torch.manual_seed(0)
-    catalogue = Catalogue(KNOWN)
-    network = FuxiMME(CONFIG, catalogue.num_rows)
-    registry = Registry(tmp_path_factory.mktemp("models"))
-    registry.publish(
-        Trained(
-            config=CONFIG,
-            train_config=TrainConfig(),
-            catalogue=catalogue,
-            weights=weights_of(network),
-            index=network.item_index().detach().numpy().copy(),
-            themes=ThemeTable(catalogue, np.eye(60, 2, dtype=np.float32), ["Drama", "Noir"]),
-            popularity=np.arange(60, 0, -1, dtype=np.int64),
-            learning_curve=[],
-            metrics={},
-            num_events=1,
-            data_digest="0" * 64,
-        )
-    )
-    return registry.load("000001")
+    return untrained(tmp_path_factory.mktemp("models"), CONFIG, KNOWN)
 
 
 def desk(version: Version | None, max_batch: int = 64) -> Desk:

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from model.catalogue import Catalogue
 from model.columns import EventColumns
-from model.config import ModelConfig, TrainConfig
+from model.config import ModelConfig
 from model.cooccurrence import memory_of
 from model.handicap import Handicap
 from model.memory import Memory, MemoryConfig
-from model.mme import FuxiMME
 from model.popularity import Popularity
 from model.provisional import ProvisionalConfig
-from model.registry import Registry
 from model.slow_lists import After, lists_after
-from model.themes import ThemeTable
-from model.train import weights_of
-from model.version import MoSWeights, Trained, Version
+from model.version import MoSWeights, Version
 from ops.datasets.table import EventTable
 from ops.demo.agreement import Agreement, compared, disagreements, newest_of, replayed
 from ops.demo.parts import divide
@@ -35,6 +29,7 @@ from stream.standing_in import MAX_ROWS
 from stream.themes import Router
 from tests.model.published import trained as with_mos
 from tests.model.published import world
+from tests.model.untrained_version import untrained
 
 CONFIG = ModelConfig(dim=16, streams=2, heads=2, blocks=2, experts=2)
 KNOWN = [f"i{number}" for number in range(60)]
@@ -46,27 +41,7 @@ WARM = 80
 @pytest.fixture(scope="module")
 def version(tmp_path_factory: pytest.TempPathFactory) -> Version:
     """Random weights over the known items."""
-    catalogue = Catalogue(KNOWN)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = FuxiMME(CONFIG, catalogue.num_rows)
-    registry = Registry(tmp_path_factory.mktemp("models"))
-    registry.publish(
-        Trained(
-            config=CONFIG,
-            train_config=TrainConfig(),
-            catalogue=catalogue,
-            weights=weights_of(network),
-            index=network.item_index().detach().numpy().copy(),
-            themes=ThemeTable(catalogue, np.eye(60, 2, dtype=np.float32), ["Drama", "Noir"]),
-            popularity=np.ones(60, np.int64),
-            learning_curve=[],
-            metrics={},
-            num_events=1,
-            data_digest="0" * 64,
-        )
-    )
-    return registry.load("000001")
+    return untrained(tmp_path_factory.mktemp("models"), CONFIG, KNOWN)
 
 
 def walks(num: int = 240, num_users: int = 9, share_new: float = 1 / 7) -> EventColumns:
