@@ -260,5 +260,7 @@ def test_a_server_with_a_token_asks_for_it(tmp_path: Path, visit: Visit) -> None
         page.keyboard.press("Enter")
         page.locator("#click-note", has_text="click again").wait_for()
         click(page, "i6")
+        assert "i6" not in listed(page)
+        assert "your list changed" in page.inner_text("#click-note")
     finally:
         stage.close()
