@@ -3,8 +3,8 @@
 Knows: windows of rows with some targets, batches, the losses, the optimisers and their state as arrays.
 Does not know: users, item ids, where windows come from (model/learner.py), slices, versions.
 
-The reference is the measured one: each new event a target once behind its user's history, as many replayed
-windows, one pass, AdamW whose state stays, 512 shared negatives among live items, clipped gradients. Beside
+The recipe: each new event a target once behind its user's history, as many replayed windows, one pass, AdamW
+whose state stays, 512 shared negatives among live items, clipped gradients. Beside
 it stand distillation against the weights at the start of the cycle (Mi et al., ADER, RecSys 2020, section 3:
 weight lambda * sqrt(items before / items now * replayed / new)) and an optimiser that moves only item rows a
 step has touched (torch's SparseAdam).
@@ -38,7 +38,7 @@ IntArray = npt.NDArray[np.int64]
 class TuneConfig:
     """How a version is made of the one before; fixed on the end of a warm part, never on the stream."""
 
-    lr: float = 1e-3
+    lr: float = 3e-4  # a third of the warm start's: at 1e-3 known items lost (docs/LOG.md)
     batch: int = 64  # windows of a step, new and replayed together
     window: int = 50  # events of a new window, as in the warm start
     replay: float = 1.0  # replayed windows per new one

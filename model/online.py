@@ -25,10 +25,9 @@ from model.backbone import Backbone
 from model.catalogue import Catalogue
 from model.columns import EventColumns
 from model.config import TrainConfig
+from model.exposure import Exposure
 from model.finetune import TuneConfig
 from model.gate import Verdict
-from model.handicap import Handicap, rows_in_front
-from model.leader import JUDGED
 from model.learner import Cycle, Learner
 from model.metrics import MISS, FloatArray
 from model.names import Arrays
@@ -86,7 +85,6 @@ class Online:
     served: Summed
     ends: list[SliceEnd]
     learner: Learner  # as it was left
-    handicaps_E: FloatArray  # of provisional rows when each event was judged
 
 
 def slice_stops(num_events: int, num_warm: int, even: bool) -> list[int]:
@@ -130,26 +128,24 @@ def online(
     clicks: Clicks = defaultdict(lambda: deque(maxlen=config.rows.clicks))
     alone: list[float] = []
     with_rows: list[float] = []
-    handicap = Handicap()
-    handicaps: list[float] = []
+    exposure: Exposure | None = None
     ends: list[SliceEnd] = []
     for start, stop in zip([num_warm, *stops], stops, strict=False):
-        part = Part(trainer.serving, columns, start, stop, clicks, config.rows)
+        part = Part(trainer.serving, columns, start, stop, clicks, config.rows, exposure)
         for place, (user, item, time_ms) in enumerate(in_order(columns.slice(start, stop)), start):
             if user in summing.seen:
                 seen = summing.seen[user] if filter_seen else []
-                handicaps.append(handicap.value)
-                heard = part.heard(place, handicap.value)
+                heard = part.heard(place)
                 alone.append(_rank(heard.cosines_J, part.known_J, seen, item))
                 with_rows.append(_rank(heard.cosines_J, heard.known_J, seen, item))
-                if len(part.rows):
-                    taken, on_row = _taken(heard, part.known_J, seen), bool(heard.known_J[item])
-                    on_row &= not part.known_J[item]
-                    handicap.judge(taken, on_row, with_rows[-1] <= JUDGED)
+                part.listed(place, heard, seen)
                 summing.judge(user, item, [Heard(next(twin_cosines), twin_known_J, twin.temperature), heard])
                 part.learn(place, item)
                 clicks[item].append(place)
+            else:
+                part.passed(item)
             summing.learn(user, item, time_ms)
+        exposure = part.rows.exposure
         ends.append(
             trainer.end(columns, start, stop, dict(zip(part.rows.items, part.rows.lines, strict=True)))
         )
@@ -171,7 +167,6 @@ def online(
         served=served,
         ends=ends,
         learner=trainer.learner,
-        handicaps_E=np.array(handicaps, np.float64),
     )
 
 
@@ -224,14 +219,6 @@ class _Trainer:
 def _version(learner: Learner, trained_through: int) -> Serving:
     model = copy.deepcopy(learner.model).requires_grad_(False).eval()
     return Serving(model, learner.items.catalogue(), learner.live(), trained_through)
-
-
-def _taken(heard: Heard, known_J: Mask, seen: Sequence[int]) -> float:
-    """The share of first places that provisional rows take, among what the user has not had."""
-    open_J = heard.known_J.copy()
-    open_J[list(seen)] = False
-    rows = rows_in_front(heard.cosines_J[open_J & known_J], heard.cosines_J[open_J & ~known_J])
-    return len(rows) / JUDGED
 
 
 def _rank(cosines_J: Vectors, open_J: Mask, seen: Sequence[int], item: int) -> float:

@@ -9,6 +9,7 @@ Does not know: how the version was trained, the memory, ranks, when a slice ends
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,8 @@ from model.backbone import Backbone, user_vector
 from model.catalogue import Catalogue
 from model.columns import EventColumns
 from model.config import FIRST_ITEM_ROW
-from model.provisional import ProvisionalConfig, ProvisionalRows, live_mean
+from model.exposure import PLACES, Exposure
+from model.provisional import ProvisionalConfig, ProvisionalRows
 from model.sequences import histories
 from model.states import states, states_before
 from model.summing import Heard
@@ -53,7 +55,9 @@ class Part:
         stop: int,
         clicks: Clicks,
         config: ProvisionalConfig,
+        exposure: Exposure | None = None,
     ) -> None:
+        """``exposure``: of the slice before, whose clicks are ``clicks``; it goes on."""
         model, catalogue = serving.model, serving.catalogue
         self._columns = columns
         self._temperature = model.config.temperature
@@ -63,19 +67,20 @@ class Part:
         index_AD = model.item_index().detach().float().cpu().numpy()
         self._index_JD = np.zeros((len(lines_J), index_AD.shape[1]), np.float32)
         self._index_JD[self.known_J] = index_AD[lines_J[self.known_J]]
-        self.rows = ProvisionalRows(live_mean(index_AD[serving.live_A], model.config.streams), config)
+        shape = model.config.streams, model.config.stream_dim
+        self.rows = ProvisionalRows(shape, config, exposure)
         self._with_rows_J = self.known_J.copy()
         self._places_P: list[int] = []  # item codes of the rows, in their order
         past = [place for item, places in clicks.items() if not self.known_J[item] for place in places]
         self._encode(model, catalogue, start, stop, np.array(sorted(past), np.int64))
         for place in sorted(past):
-            self._observe(int(columns.item[place]), self._past_vectors[place])
+            self._move(int(columns.item[place]), self._past_vectors[place], counted=True)
+        self.rows.settle()
         self._start = start
         self._from, self._cosines_SJ = start, np.zeros((0, len(lines_J)), np.float32)
 
-    def heard(self, place: int, handicap: float = 0.0) -> Heard:
-        """What the version and its rows say before the event at this place of the columns; ``handicap`` is
-        taken off the rows' cosines."""
+    def heard(self, place: int) -> Heard:
+        """What the version and its rows say before the event at this place of the columns."""
         at = place - self._from
         if at >= len(self._cosines_SJ):
             size = max(1, MAX_SCORES // max(1, len(self._index_JD)))
@@ -84,17 +89,32 @@ class Part:
             self._cosines_SJ = self._vectors_SD[first : first + size] @ self._index_JD.T
         cosines_J = self._cosines_SJ[at]
         if self._places_P:
-            own_P = self.rows.lines @ self._vectors_SD[place - self._start]
-            cosines_J[self._places_P] = own_P - np.float32(handicap)
+            cosines_J[self._places_P] = self.rows.lines @ self._vectors_SD[place - self._start]
         return Heard(cosines_J, self._with_rows_J, self._temperature)
 
-    def learn(self, place: int, item: int) -> None:
-        """A click on an item: if the version does not know it, its row moves."""
-        if not self.known_J[item]:
-            self._observe(item, self._ungated_SD[place - self._start])
+    def listed(self, place: int, heard: Heard, seen: Sequence[int]) -> None:
+        """The list before that event was made of what was ``heard``, without the items ``seen``."""
+        open_J = self.known_J.copy()
+        open_J[list(seen)] = False
+        known = heard.cosines_J[open_J]
+        if len(known) >= PLACES:
+            tenth = float(np.partition(known, len(known) - PLACES)[len(known) - PLACES])
+            self.rows.listed(self._vectors_SD[place - self._start], tenth)
 
-    def _observe(self, item: int, vector_D: Vectors) -> None:
-        self.rows.observe(self._columns.items[item], vector_D)
+    def learn(self, place: int, item: int) -> None:
+        """A click by a user with events before: if the version does not know the item, its row moves."""
+        if self.known_J[item]:
+            self.rows.passed(self._columns.items[item])
+        else:
+            self._move(item, self._ungated_SD[place - self._start])
+
+    def passed(self, item: int) -> None:
+        """A click by a user without events before."""
+        self.rows.passed(self._columns.items[item])
+
+    def _move(self, item: int, vector_D: Vectors, counted: bool = False) -> None:
+        move = self.rows.recall if counted else self.rows.observe
+        move(self._columns.items[item], vector_D)
         if not self._with_rows_J[item]:
             self._with_rows_J[item] = True
             self._places_P.append(item)

@@ -21,11 +21,11 @@ import numpy.typing as npt
 from model.backbone import user_vector
 from model.blend import EPSILON
 from model.columns import EventColumns
-from model.handicap import Handicap, rows_in_front
+from model.exposure import PLACES
 from model.leader import JUDGED, Leaders, gains
 from model.memory import Memory, Recalled
 from model.mme import FuxiMME
-from model.provisional import ProvisionalConfig, ProvisionalRows, live_mean
+from model.provisional import ProvisionalConfig, ProvisionalRows
 from model.sequences import histories
 from model.states import states, states_before
 from model.sums import WEIGHTS, memory_logs, stand_in, top_sum
@@ -83,10 +83,7 @@ class _Slow:
         self._version, self._memory, self._columns = version, memory, columns
         self._filter_seen = filter_seen
         self._lines = {item: line for line, item in enumerate(version.catalogue.items)}
-        mean_Md = live_mean(np.asarray(version.index), version.config.streams)
-        self._rows = ProvisionalRows(mean_Md, rows)
-        self._handicap = Handicap()
-        self._fronts: dict[int, tuple[set[str], set[str]]] = {}  # user → rows and items in front, if rows are
+        self._rows = ProvisionalRows((version.config.streams, version.config.stream_dim), rows)
         self._leaders = Leaders(len(WEIGHTS))
         self._waiting: dict[int, tuple[int, list[list[str]]]] = {}  # user → its events then, its lists
         self._histories: dict[int, list[str]] = {}
@@ -123,12 +120,10 @@ class _Slow:
         if user in self._waiting:
             num_events, lists = self._waiting.pop(user)
             self._leaders.of(num_events).judge(gains(lists, item))
-        if user in self._fronts:
-            rows, others = self._fronts.pop(user)
-            on_row = item in rows or item in self._rows
-            self._handicap.judge(len(rows) / JUDGED, on_row, item in rows | others)
         if item not in self._lines and user in self._newest:
             self._rows.observe(item, self._vectors[self._newest[user]][1])
+        else:
+            self._rows.passed(item)
         self._memory.learn(self._histories.get(user, []), item, int(self._columns.time_ms[place]))
         self.remember(place)
         history = self._histories[user]
@@ -146,7 +141,7 @@ class _Slow:
         for at, name in enumerate(outside, num_lines):
             line_D = self._rows.line(name)
             known_O[at] = line_D is not None
-            cosines_O[at] = 0.0 if line_D is None else line_D @ vector_D - self._handicap.value
+            cosines_O[at] = 0.0 if line_D is None else line_D @ vector_D
         open_O = np.ones(len(memory_O), bool)
         if self._filter_seen:
             had = (self._lines.get(name, places.get(name)) for name in history)
@@ -154,8 +149,8 @@ class _Slow:
         shown = np.flatnonzero(open_O)
         memory_O, cosines_O, known_O = memory_O[shown], cosines_O[shown], known_O[shown]
         by_cosine = np.argsort(-cosines_O[shown < num_lines], kind="stable")[:JUDGED]
-        rows = np.flatnonzero(known_O & (shown >= num_lines))
-        front = rows[rows_in_front(cosines_O[by_cosine], cosines_O[rows])]
+        if len(by_cosine) >= PLACES:
+            self._rows.listed(vector_D, cosines_O[by_cosine[PLACES - 1]])
         cosines_O = stand_in(cosines_O, memory_O, known_O)
 
         def named(chosen: IntArray) -> list[str]:
@@ -166,8 +161,6 @@ class _Slow:
         sums = top_sum(cosines_O, memory_logs(memory_O, EPSILON), JUDGED, self._version.config.temperature)
         lists = [named(top) for top in sums]
         self._waiting[user] = (len(history), lists)
-        if len(self._rows):
-            self._fronts[user] = set(named(front)), set(named(by_cosine[: JUDGED - len(front)]))
         by_memory = np.argsort(-memory_O, kind="stable")[:JUDGED]
         return {
             "model": named(by_cosine),

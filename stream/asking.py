@@ -124,6 +124,8 @@ class Ranker(Protocol):
     def items(self) -> Sequence[str]: ...  # by line of the index
     @property
     def temperature(self) -> float: ...
+    @property
+    def shape(self) -> tuple[int, int]: ...  # (M, d) of its user vectors
     def lines(self, items: Sequence[str]) -> npt.NDArray[np.int64]: ...  # blend.NO_LINE for unknown items
     def share(self, asking: Asking) -> float: ...  # of the cache, that the sequences of a request take
     def rank(
@@ -133,7 +135,6 @@ class Ranker(Protocol):
         others: Sequence[npt.NDArray[np.int64]] | None = None,
     ) -> Ranking: ...
     def forget(self, user: str) -> None: ...
-    def live_mean(self) -> npt.NDArray[np.float32]: ...  # (M, d): provisional.live_mean of its index
     def popularity(self) -> Counts: ...
     def seed(self, config: MemoryConfig) -> Seed: ...  # of what it was trained on
 

@@ -23,6 +23,7 @@ from model.gate_ranks import evidence, frozen_version
 from model.leader import Leaders
 from model.learner import Learner
 from model.memory import Memory
+from model.prequential import in_order
 from model.provisional import ProvisionalConfig
 from model.slices import Part, Serving
 from model.sums import WEIGHTS
@@ -67,16 +68,24 @@ def compared(
     )
 
 
-def lines_of(taken: Slice, serving: Version) -> dict[str, Any]:
-    """Item → provisional line (D,) of each item of the slice that the version has no row for."""
+def lines_of(taken: Slice, serving: Version, *, filter_seen: bool) -> dict[str, Any]:
+    """Item → provisional line (D,) of each item of the slice that the version has no row for, as high as its
+    clicks there place it."""
     if all(click.item in serving.catalogue for click in taken.clicks):
         return {}
     columns, first = taken.columns()
     model = FAMILIES[serving.config.family].from_weights(serving.config, serving.weights)
     live_A = np.asarray(serving.popularity) > 0
     part = Part(Serving(model, serving.catalogue, live_A, first), columns, first, len(columns), {}, ROWS)
-    for place in range(first, len(columns)):
-        part.learn(place, int(columns.item[place]))
+    seen: dict[int, list[int]] = {}
+    for place, (user, item, _) in enumerate(in_order(columns)):
+        if place >= first:
+            if user in seen:
+                part.listed(place, part.heard(place), seen[user] if filter_seen else [])
+                part.learn(place, item)
+            else:
+                part.passed(item)
+        seen.setdefault(user, []).append(item)
     return {item: line.copy() for item, line in zip(part.rows.items, part.rows.lines, strict=True)}
 
 

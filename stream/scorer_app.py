@@ -104,7 +104,7 @@ def assemble(
     learned = checkpoint.restore(
         {*settings.events.negative, *settings.events.neutral},
         MemoryConfig(max_items=scorer.memory_items),
-        ProvisionalConfig(cosine=scorer.row_cosine, max_items=MAX_ROWS),
+        ProvisionalConfig(worth=scorer.row_worth, max_items=MAX_ROWS),
     )
     desk = Desk(
         learned.learner,

@@ -292,7 +292,7 @@ class Desk:
             outside = excluded(header, question.asking.history, self._filter_seen)
         blended = self._mixer.blend(place, question.remembered, outside, rows)
         if place is not None:
-            self.stand_ins.seen(header.user, place, outside)
+            self.stand_ins.seen(header.user, place)
         if place is None or not place.known:
             return self._mixer.mixed(blended, num_items, 0)
         num_events = header.lengths[0]

@@ -18,7 +18,6 @@ from model.errors import ModelError
 from model.kinds import Kinds
 from model.memory import Memory, MemoryConfig
 from model.popularity import Popularity
-from model.provisional import live_mean
 from model.scorer import Scorer
 from model.seed import Brought
 from model.version import Version
@@ -108,9 +107,11 @@ class Serving:
         """Remember nothing of one user."""
         self._scorer.forget(user)
 
-    def live_mean(self) -> npt.NDArray[np.float32]:
-        """(M, d): where the lines of this version point on the whole."""
-        return live_mean(np.asarray(self._published.index), self._published.config.streams)
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(M, d) of user vectors and lines."""
+        config = self._published.config
+        return config.streams, config.stream_dim
 
     def popularity(self) -> Counts:
         """The version's counts, to count on from; made anew."""

@@ -99,8 +99,8 @@ class ScorerSettings(_Section):
     memory_items: int = Field(
         100_000, ge=1000, description="items that the fast memory keeps neighbours of, 2 KB each"
     )
-    row_cosine: float = Field(
-        0.85, gt=0, le=1, description="how far a new item's row may turn to the average item; 1: not at all"
+    row_worth: float = Field(
+        1.0, gt=0, le=100, description="places that a new item's row may take, times its share of clicks"
     )
 
 

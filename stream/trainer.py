@@ -175,7 +175,7 @@ class Trainer:
         ``through``: partition → newest offset that was read. Returns what the cycle did, None where there was
         none, and what is wrong with its result, which then is dropped.
         """
-        self.lines.update(lines_of(taken, self.base))
+        self.lines.update(lines_of(taken, self.base, filter_seen=self._filter_seen))
         for item in list(self.lines)[: -ROWS.max_items]:
             del self.lines[item]
         self._forget(taken.forgotten)

@@ -18,9 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from model.errors import ModelError
 from model.finetune import TuneConfig
-from model.gate import MIN_EVENTS, Decision, Verdict
+from model.gate import Decision, Verdict, enough
 from model.registry import Registry
 from model.version import Trained, trained_through
 from stream import snapshot
@@ -85,9 +87,9 @@ class Training:
 
     @property
     def growing(self) -> bool:
-        """Whether the gate waits for a few more events; where users lack, whole cycles are added."""
+        """Whether the gate waits for a few more events or users, and is soon asked again."""
         pooled = self.trainer and self.trainer.candidate and self.trainer.candidate.pooled
-        return bool(pooled and len(pooled.users_E) < MIN_EVENTS)
+        return bool(pooled and not enough(len(pooled.users_E), len(np.unique(pooled.users_E))))
 
     def resume(self) -> bool:
         """From the snapshot, if there is one of this topic and of versions that are still there."""

@@ -26,9 +26,9 @@ from model.catalogue import Catalogue
 from model.config import ModelConfig, TrainConfig
 from model.memory import Memory, MemoryConfig
 from model.mme import FuxiMME
-from model.names import pack_names, pack_record, under
+from model.names import pack_record, under
 from model.popularity import Popularity
-from model.provisional import ProvisionalConfig
+from model.provisional import ProvisionalConfig, ProvisionalRows
 from model.registry import CURRENT, Registry
 from model.themes import ThemeTable
 from model.version import Trained
@@ -259,21 +259,14 @@ def _role(settings: Settings, wire: Wire, directory: Path) -> Role:
 
 def _full(config: ProvisionalConfig) -> StandIns:
     """As many rows as there can be, as many clicks behind each: what an adoption has to restack."""
-    shape = ModelConfig()
+    model = ModelConfig()
     chance = np.random.default_rng(SEED)
-    mean_Md = chance.normal(size=(shape.streams, shape.stream_dim)).astype(np.float32)
-    names = [f"new{number}" for number in range(config.max_items)]
-    vectors = chance.normal(size=(config.max_items * config.clicks, *mean_Md.shape)).astype(np.float32)
-    arrays = {
-        **pack_names("items", names),
-        **pack_names("stalest_first", names),
-        "counts": np.full(len(names), config.clicks, np.int64),
-        "vectors": vectors,
-        "lines": np.zeros((len(names), shape.dim), np.float32),
-        "mean": mean_Md,
-    }
+    rows = ProvisionalRows((model.streams, model.stream_dim), config)
+    for number in range(config.max_items):
+        for vector_D in chance.normal(size=(config.clicks, model.dim)):
+            rows.recall(f"new{number}", vector_D)
     made = StandIns(config)
-    made.restore({"version": pack_record("000001"), **under("rows", arrays)})
+    made.restore({"version": pack_record("000001"), **under("rows", rows.to_arrays())})
     return made
 
 

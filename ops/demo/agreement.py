@@ -87,7 +87,7 @@ def agreement(events: EventTable, parts: Parts, settings: Settings) -> Agreement
         memory,
         columns,
         start,
-        ProvisionalConfig(cosine=settings.scorer.row_cosine, max_items=MAX_ROWS),
+        ProvisionalConfig(worth=settings.scorer.row_worth, max_items=MAX_ROWS),
         settings.scorer.filter_seen,
     )
     names = TopicNames(settings.kafka.prefix)

@@ -66,14 +66,11 @@ def learning_runs(
     train: TrainConfig,
     choices: Choices,
     way: Learning,
-    cosine: float | None,
     cut: int,
     say: Say,
 ) -> Iterator[Run]:
-    """The lines of one pass; ``cosine``: chosen, or None where the way states its own."""
+    """The lines of one pass."""
     config = replace(way.config, tune=replace(way.config.tune, seed=blank.seed))
-    if cosine is not None:
-        config = replace(config, rows=replace(config.rows, cosine=cosine))
     gate = StreamGate(table.columns, choices, table.filter_seen) if way.gated else None
     old, recalls = OldSlice(table.columns, cut, stage.catalogue, table.filter_seen), list[float]()
     wall_s, cpu_s = time.monotonic(), time.process_time()

@@ -15,8 +15,6 @@ from model.cooccurrence import CoOccurrence
 from model.factorisation import Factorisation
 from model.families import Recipe
 from model.metrics import recall_at
-from model.online import OnlineConfig, slice_stops
-from model.online_choices import choose_cosine
 from model.prequential import Choices, frozen, ranks_along, sums_along
 from model.recommender import Popular, Recommender
 from model.sequences import WARM_SHARE
@@ -24,7 +22,7 @@ from model.session_knn import SessionKnn
 from model.stages import Answered, Stage, answer
 from model.sums import WEIGHTS
 from model.time_split import stream_stage
-from ops.evaluation.learning import EVEN, LINES, Learning, learning_runs, parse_learning
+from ops.evaluation.learning import LINES, Learning, learning_runs, parse_learning
 from ops.evaluation.naming import changed
 from ops.evaluation.records import Key, Run, append, read
 from ops.evaluation.running import Say, Table, blank_of, judged, told, trained
@@ -46,7 +44,7 @@ def stream_runs(table: Table, say: Say) -> Iterator[tuple[Run, Stage]]:
     blank = replace(blank_of(table), variant="frozen")
     jobs = [(named, seed) for named in table.models for seed in range(table.seeds)]
     ways = [way for text, gated in table.learning for way in parse_learning(text, gated)]
-    picked: tuple[float, float | None] | None = None  # epsilon, and the cosine of provisional rows
+    epsilon: float | None = None
     for number, (named, seed) in enumerate(jobs, 1):
         found = named.recipe()
         recipe = Recipe(found.model, replace(found.train, seed=seed, threads=table.threads))
@@ -62,10 +60,12 @@ def stream_runs(table: Table, say: Say) -> Iterator[tuple[Run, Stage]]:
             for key in keys:
                 yield done[key], stage
             continue
-        if picked is None:
-            picked = _known(done, both, bool(ways)) or _picked(table, recipe, choices, cut, about, say)
-        settled = replace(choices, epsilon=picked[0])
-        for run in _run(table, stage, alone, recipe, settled, picked[1], ways, cut, about, say):
+        if epsilon is None:
+            epsilon = _known(done, both)
+        if epsilon is None:
+            epsilon = _picked(table, recipe, choices, cut, about, say)
+        settled = replace(choices, epsilon=epsilon)
+        for run in _run(table, stage, alone, recipe, settled, ways, cut, about, say):
             if run.key() not in done:
                 append(table.results, run)
             yield run, stage
@@ -94,7 +94,6 @@ def _run(
     alone: Run,
     recipe: Recipe,
     choices: Choices,
-    cosine: float | None,
     ways: Sequence[Learning],
     cut: int,
     about: str,
@@ -118,49 +117,23 @@ def _run(
     )
     yield judged(both, stage, Answered(ranks_E=summed.served_E, lists=None))
     for way in ways:
-        states_own = "cosine=" in way.name
-        yield from learning_runs(
-            table,
-            stage,
-            model,
-            learned,
-            recipe.train,
-            choices,
-            way,
-            None if states_own else cosine,
-            cut,
-            say,
-        )
+        yield from learning_runs(table, stage, model, learned, recipe.train, choices, way, cut, say)
 
 
-def _known(done: dict[Key, Run], like: Run, learns: bool) -> tuple[float, float | None] | None:
-    """Of runs of the same stream: one epsilon and one cosine serve a whole table."""
-    known = [
-        run.notes
-        for run in done.values()
-        if (run.data, run.protocol, run.filter_seen) == (like.data, like.protocol, like.filter_seen)
-    ]
-    cosines = [notes["online"]["rows"]["cosine"] for notes in known if "online" in notes]
-    if not known or (learns and not cosines):
-        return None
-    return float(known[0]["epsilon"]), float(cosines[0]) if cosines else None
+def _known(done: dict[Key, Run], like: Run) -> float | None:
+    """Of runs of the same stream: one epsilon serves a whole table."""
+    for run in done.values():
+        if (run.data, run.protocol, run.filter_seen) == (like.data, like.protocol, like.filter_seen):
+            return float(run.notes["epsilon"])
+    return None
 
 
-def _picked(
-    table: Table, recipe: Recipe, choices: Choices, cut: int, about: str, say: Say
-) -> tuple[float, float | None]:
-    """Chosen with a network of this recipe that learned nine tenths of the warm part, on the last tenth."""
+def _picked(table: Table, recipe: Recipe, choices: Choices, cut: int, about: str, say: Say) -> float:
+    """Epsilon, chosen with a network of this recipe that learned nine tenths of the warm part, on the last
+    tenth."""
     warm: EventColumns = table.columns.slice(0, cut)
     learned = int(LEARNED_SHARE * cut)
     stage = stream_stage(warm, recipe.train.validation_users, table.filter_seen, share=LEARNED_SHARE)
     model, _ = trained(stage, blank_of(table), recipe, told(f"{about} · settings", True, say))
     met = frozen(model, stage.catalogue, warm, learned)
-    epsilon = choose_epsilon(met, warm, learned, choices, table.filter_seen)
-    if not table.learning:
-        return epsilon, None
-    say(f"{about} · damping of provisional rows, on the end of the warm part")
-    stops = slice_stops(len(warm), learned, table.dataset in EVEN)
-    settled = replace(choices, epsilon=epsilon)
-    return epsilon, choose_cosine(
-        model, stage.catalogue, warm, learned, stops, settled, OnlineConfig(), recipe.train, table.filter_seen
-    )
+    return choose_epsilon(met, warm, learned, choices, table.filter_seen)

@@ -78,8 +78,9 @@ class Named:
     def forget(self, user: str) -> None:
         """There is nothing to forget."""
 
-    def live_mean(self) -> npt.NDArray[np.float32]:
-        return np.zeros((1, 4), np.float32)
+    @property
+    def shape(self) -> tuple[int, int]:
+        return 1, 4
 
     def seed(self, config: MemoryConfig) -> Seed:
         return Seed(self.popularity(), Memory(config), None)

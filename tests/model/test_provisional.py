@@ -1,20 +1,20 @@
-"""Lines for items without a row: where they point, how they are damped, what a snapshot keeps."""
+"""Lines for items without a row: where they point, how high they stand, what a snapshot keeps."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from model.exposure import LEAST, unit_streams
 from model.provisional import (
+    SETTLED_EVERY,
     ProvisionalConfig,
     ProvisionalRows,
-    damped,
     from_categories,
-    live_mean,
-    unit_streams,
+    shape_of,
 )
 
-MEAN = unit_streams(np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], np.float32))
+SHAPE = (2, 3)
 
 
 def vectors(num: int, seed: int = 0) -> np.ndarray:
@@ -24,8 +24,8 @@ def vectors(num: int, seed: int = 0) -> np.ndarray:
 
 
 def test_a_line_is_the_normalised_mean_of_the_users_stream_by_stream() -> None:
-    """Whatever the length of the vectors; without damping."""
-    rows = ProvisionalRows(MEAN, ProvisionalConfig(cosine=1.0))
+    """Whatever the length of the vectors; as long as no lists say that it stands too high."""
+    rows = ProvisionalRows(SHAPE)
     told = vectors(3)
     for number, vector in enumerate(told):
         rows.observe("a", vector * (number + 1))
@@ -35,22 +35,50 @@ def test_a_line_is_the_normalised_mean_of_the_users_stream_by_stream() -> None:
     assert rows.line("b") is None
 
 
-def test_damping_turns_towards_the_live_mean() -> None:
-    """Every stream has the stated cosine with the undamped line, length one, and is nearer to the mean."""
-    lines = vectors(20).reshape(20, 2, 3)
-    turned = damped(lines, MEAN, 0.85)
-    kept = np.maximum((lines * MEAN).sum(axis=-1), 0.85)
+def listed(rows: ProvisionalRows, num: int = LEAST, tenth: float = 0.0) -> None:
+    """Lists of users who all lean the same way."""
+    for vector in vectors(num, 3) + np.array([3.0, 0, 0, 0, 3.0, 0], np.float32):
+        rows.listed(unit_streams(vector.reshape(SHAPE)).ravel(), tenth)
 
-    assert (turned * lines).sum(axis=-1) == pytest.approx(kept, abs=1e-5)
-    assert np.linalg.norm(turned, axis=-1) == pytest.approx(1.0, abs=1e-5)
-    assert ((turned * MEAN).sum(axis=-1) >= (lines * MEAN).sum(axis=-1) - 1e-5).all()
-    assert damped(MEAN[None], MEAN, 0.5) == pytest.approx(MEAN[None], abs=1e-6)
+
+def test_a_line_is_turned_at_its_click_and_all_lines_now_and_then() -> None:
+    """As the exposure says for what was clicked; lists that came later turn the others after so many clicks,
+    clicks that move no row among them."""
+    rows = ProvisionalRows(SHAPE)
+    told = np.array([3.0, 0.1, 0, 0, 3.0, 0.1], np.float32)
+    rows.observe("a", told)
+    untouched = rows.line("a").copy()
+    listed(rows)
+    rows.observe("b", told)
+    meant = unit_streams(told.reshape(SHAPE)).reshape(1, 6)
+
+    assert rows.line("a").tolist() == untouched.tolist() == meant[0].tolist()
+    assert rows.line("b").tolist() == rows.exposure.turned(meant, ["b"])[0].tolist() != meant[0].tolist()
+    for _ in range(SETTLED_EVERY - 3):
+        rows.passed("known")
+    assert rows.line("a").tolist() == untouched.tolist()
+    rows.passed("known")
+    assert rows.line("a").tolist() == rows.exposure.turned(meant, ["a"])[0].tolist() != untouched.tolist()
+
+
+def test_a_click_of_somebody_unknown_counts_for_a_row_that_is_there() -> None:
+    """It moves no line and makes none."""
+    rows = ProvisionalRows(SHAPE)
+    rows.observe("a", vectors(1)[0])
+    before = rows.exposure.earned(["a", "b"]).tolist()
+    for item in "abbb":
+        rows.passed(item)
+    after = rows.exposure.earned(["a", "b"]).tolist()
+
+    assert rows.items == ["a"]
+    assert after[0] > before[0] > 0
+    assert after[1] == before[1] == 0.0
 
 
 def test_only_the_newest_clicks_count() -> None:
     """After as many clicks as count, the older ones are as if they had never been."""
     config = ProvisionalConfig(clicks=4)
-    long, short = ProvisionalRows(MEAN, config), ProvisionalRows(MEAN, config)
+    long, short = ProvisionalRows(SHAPE, config), ProvisionalRows(SHAPE, config)
     told = vectors(9)
     for vector in told:
         long.observe("a", vector)
@@ -62,7 +90,7 @@ def test_only_the_newest_clicks_count() -> None:
 
 def test_the_stalest_item_makes_room() -> None:
     """Beyond the bound the item clicked longest ago goes, and the others keep their lines."""
-    rows = ProvisionalRows(MEAN, ProvisionalConfig(max_items=2))
+    rows = ProvisionalRows(SHAPE, ProvisionalConfig(max_items=2))
     told = vectors(4)
     for item, vector in zip("abac", told, strict=True):
         rows.observe(item, vector)
@@ -74,7 +102,7 @@ def test_the_stalest_item_makes_room() -> None:
 
 def test_a_trained_row_takes_over() -> None:
     """Forgetting an item leaves the lines of the others; forgetting it again does nothing."""
-    rows = ProvisionalRows(MEAN)
+    rows = ProvisionalRows(SHAPE)
     for item, vector in zip("abc", vectors(3), strict=True):
         rows.observe(item, vector)
     before = {item: rows.line(item).copy() for item in "bc"}
@@ -90,11 +118,12 @@ def test_a_trained_row_takes_over() -> None:
 def test_a_snapshot_answers_the_same() -> None:
     """Bit for bit, at once and after more clicks, with items of any name and a bound that is reached."""
     config = ProvisionalConfig(clicks=3, max_items=4)
-    rows = ProvisionalRows(MEAN, config)
+    rows = ProvisionalRows(SHAPE, config)
+    listed(rows)
     names = ["", "é", "x", "y", "x", "", "x", "x", "z"]
     for item, vector in zip(names, vectors(9), strict=True):
         rows.observe(item, vector)
-    other = ProvisionalRows.from_arrays(rows.to_arrays(), config)
+    other = ProvisionalRows.from_arrays(rows.to_arrays(), shape_of(rows.to_arrays()), config)
     same = np.array_equal(rows.lines, other.lines)
     for item, vector in zip(["x", "new", "y"], vectors(3, 1), strict=True):
         rows.observe(item, vector)
@@ -111,7 +140,7 @@ def test_categories_stand_in_until_the_first_click() -> None:
     of_category = {"jazz": [0, 1], "rock": [2]}
     line = from_categories(["jazz", "rock", "none"], of_category, index, 2)
     expected = unit_streams(((index[0] + index[1]) / 2 + index[2]).reshape(2, 3)).ravel()
-    rows = ProvisionalRows(MEAN, ProvisionalConfig(cosine=1.0))
+    rows = ProvisionalRows(SHAPE)
     rows.put("a", line)
     as_category = rows.line("a").copy()
     rows.observe("a", index[3])
@@ -123,35 +152,30 @@ def test_categories_stand_in_until_the_first_click() -> None:
     assert rows.line("a") == pytest.approx(index[3], abs=1e-6)
 
 
-def test_the_live_mean_is_a_direction_per_stream() -> None:
-    """Of length one, and zero when there is nothing."""
-    lines = vectors(5)
-
-    assert np.linalg.norm(live_mean(lines, 2), axis=1) == pytest.approx(1.0, abs=1e-5)
-    assert not live_mean(lines[:0], 2).any()
-
-
 def test_rows_beside_another_version_are_those_of_the_same_clicks() -> None:
-    """Without observing them again: the same lines as from all clicks under the other mean, then click by
-    click; items that are left out, and lines that nobody clicked, do not come along."""
-    random = np.random.default_rng(5)
+    """Without observing them again: the same lines as from all clicks and lists, then click by click; items
+    that are left out, and lines that nobody clicked, do not come along."""
     config = ProvisionalConfig(clicks=3, max_items=9)
-    means = [unit_streams(random.normal(size=(2, 4)).astype(np.float32)) for _ in range(2)]
-    before, expected = (ProvisionalRows(mean_Md, config) for mean_Md in means)
-    before.put("put", np.ones(8))
-    vectors = random.normal(size=(40, 8)).astype(np.float32)
-    for number, vector_D in enumerate(vectors[:30]):
+    before, expected = ProvisionalRows(SHAPE, config), ProvisionalRows(SHAPE, config)
+    before.put("put", np.ones(6))
+    told = vectors(40)
+    for rows in (before, expected):
+        listed(rows)
+    for number, vector_D in enumerate(told[:30]):
         before.observe(f"i{number % 6}", vector_D)
         if number % 6 != 2:
             expected.observe(f"i{number % 6}", vector_D)
-    restored = ProvisionalRows.from_arrays(before.to_arrays(), config)
+        else:
+            expected.passed("i2")
+    expected.settle()
+    restored = ProvisionalRows.from_arrays(before.to_arrays(), SHAPE, config)
 
     named = {"i0", "i1", "i3", "i4", "i5", "put"}
-    for made in (before.beside(means[1], named), restored.beside(means[1], named)):
+    for made in (before.beside(named), restored.beside(named)):
         assert sorted(made.items) == sorted(expected.items)
         for item in expected.items:
             np.testing.assert_allclose(made.line(item), expected.line(item), atol=1e-6)
-    for number, vector_D in enumerate(vectors[30:]):
+    for number, vector_D in enumerate(told[30:]):
         for rows in (made, expected):
             rows.observe(f"i{number}", vector_D)
     assert sorted(made.items) == sorted(expected.items)

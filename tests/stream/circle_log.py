@@ -23,7 +23,7 @@ from model.memory import MemoryConfig
 from model.registry import Registry
 from model.train import warm_start
 from model.version import Trained
-from stream import trainer, training
+from stream import trainer
 from stream.cycles import Every, in_order, num_due, stops
 from stream.events import Interaction, encode
 from stream.history import Rules
@@ -135,8 +135,7 @@ class Fake:
 
 def small_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gate that is content with less, of the same rule."""
-    for module in (gate, training):
-        monkeypatch.setattr(module, "MIN_EVENTS", 200)
+    monkeypatch.setattr(gate, "MIN_EVENTS", 200)
 
 
 def verdicts(told: Sequence[Cycled]) -> list[str]:

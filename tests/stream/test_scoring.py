@@ -79,8 +79,9 @@ class FixedRanker:
     def forget(self, user: str) -> None:
         self.forgotten.append(user)
 
-    def live_mean(self) -> npt.NDArray[np.float32]:
-        return np.zeros((1, 4), np.float32)
+    @property
+    def shape(self) -> tuple[int, int]:
+        return 1, 4
 
     def seed(self, config: MemoryConfig) -> Seed:
         return Seed(self.popularity(), Memory(config), None)

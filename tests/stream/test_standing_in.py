@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.handicap import STEP, Handicap, rows_in_front
+from model.exposure import LEAST, PLACES
 from model.memory import Memory
 from model.provisional import ProvisionalConfig, ProvisionalRows
 from model.version import Version
@@ -40,68 +40,47 @@ def told(stand_ins: StandIns, names: list[str], at: Place) -> dict[str, float]:
     return dict(zip([memory.items.ids[code] for code in rows.codes_X], rows.cosines_X.tolist(), strict=True))
 
 
-class _Height:
-    """The handicap, from who stood in front of each user's last list."""
-
-    def __init__(self) -> None:
-        self.handicap = Handicap()
-        self.values: list[float] = []
-        self._fronts: dict[str, tuple[list[str], list[str]]] = {}
-
-    def shown(self, user: str, found: Place, told: dict[str, float], mine: set[str]) -> None:
-        if not told or not found.known:
-            return
-        cosines = {name: cosine for name, cosine in told.items() if name not in mine}
-        front = rows_in_front(np.array(found.scores), np.array(list(cosines.values())))
-        self._fronts[user] = [list(cosines)[at] for at in front], list(found.items[: 10 - len(front)])
-
-    def clicked(self, user: str, item: str, rows: ProvisionalRows) -> None:
-        if user in self._fronts:
-            front, others = self._fronts.pop(user)
-            self.handicap.judge(len(front) / 10, item in rows, item in front + others)
-            self.values.append(self.handicap.value)
-
-
 def test_rows_are_those_of_the_vectors_just_before_the_clicks(version: Version) -> None:
     """Whatever shares a turn: each list tells the cosines of rows that were moved, click by click, by the
-    vectors of the states before, less the handicap that the clicks before have made."""
+    vectors of the states before, and turned by the lists and clicks before."""
     history = clicks(200)
     asked = requests(history)
     twin = serving(version)
-    rows = ProvisionalRows(twin.live_mean())
+    rows = ProvisionalRows(twin.shape)
     last: dict[str, np.ndarray] = {}
-    high = _Height()
     made = {}
     for out in desk(version, max_batch=64).answer(asked):
         if out.topic == "recommendations":
             one = decode_list(out.value)
             made[one.state.offset] = one
 
-    compared = 0
+    compared = lists = 0
     for offset, ((user, item, type), one) in enumerate(zip(history, asked, strict=True)):
-        if type == "click":
-            high.clicked(user, item, rows)
-            if item in NEW and user in last:
-                rows.observe(item, last[user])
+        if type == "click" and item in NEW and user in last:
+            rows.observe(item, last[user])
+        elif type == "click":
+            rows.passed(item)
         if one.header.lengths[0] == 0:
             continue
-        [found] = twin.rank([one], 10).places
+        [found] = twin.rank([one], 10, [np.zeros(0, np.int64)]).places
         assert found.ungated is not None
         assert found.vector is not None
         last[user] = found.ungated
         mine = {name for who, name, _ in history[: offset + 1] if who == user}
         vector = found.vector.astype(np.float16).astype(np.float32)
-        expected = dict(zip(rows.items, (rows.lines @ vector - high.handicap.value).tolist(), strict=True))
-        high.shown(user, found, expected, mine)
+        expected = dict(zip(rows.items, (rows.lines @ vector).tolist(), strict=True))
+        if found.known and len(found.scores) >= PLACES:
+            rows.listed(vector, found.scores[PLACES - 1])
+            lists += 1
         if made[offset].degraded is None:
-            for row in made[offset].rows:
-                if row.item in expected:
-                    assert row.score == pytest.approx(expected[row.item], abs=1e-5)
-                    compared += 1
+            found_rows = {row.item: row.score for row in made[offset].rows if row.item in expected}
+            assert found_rows == pytest.approx({item: expected[item] for item in found_rows}, abs=1e-5)
+            compared += len(found_rows)
             missing = expected.keys() - {row.item for row in made[offset].rows} - mine
             assert missing <= set(one.header.hidden)
     assert compared > 200
-    assert max(high.values) > 0
+    assert lists > LEAST
+    assert rows.exposure.earned(NEW).max() > 0
 
 
 def test_the_models_own_line_knows_no_rows(version: Version) -> None:
@@ -170,54 +149,55 @@ def test_rows_survive_the_scorer(version: Version) -> None:
         assert told(after, NEW, place(0.25)) == expected
 
 
-def listed(items: list[str], value: float) -> Place:
-    return replace(place(value), items=items, scores=[0.1] * len(items), lines=[0] * len(items))
+def listed(value: float) -> Place:
+    """A list of ten that any row would stand in."""
+    return replace(place(value), items=KNOWN[:10], scores=[-0.5] * 10, lines=[0] * 10)
 
 
-def test_a_list_moves_the_handicap_once(version: Version) -> None:
-    """By its user's next click; not by a user who was forgotten, nor by a list of what the user has had."""
-    made = StandIns()
-    made.adopt(serving(version))
-    made.seen("ann", listed(KNOWN[:10], 0.5))
-    made.clicked("ann", NEW[0])
-    assert made.handicap.value == 0.0  # no row could stand in that list
-    for user in ("ann", "bob"):
-        made.seen(user, listed(KNOWN[:10], 0.5))
-    made.seen("cid", listed(KNOWN[:10], 0.5), barred=[NEW[0], NEW[1]])
-    made.forget("bob")
-    for user in ("ann", "ann", "bob"):
-        made.clicked(user, KNOWN[0])
-    assert made.handicap.value == pytest.approx(STEP * 0.1)
-    made.clicked("cid", KNOWN[0])
+def test_lists_and_clicks_say_how_high_rows_stand(version: Version) -> None:
+    """Each list counts, and each click: on a row of whoever, on known items, and of users without a list;
+    short lists, and those of users whom the version does not know, say nothing."""
+    made, others = StandIns(), StandIns()
+    for one in (made, others):
+        one.adopt(serving(version))
+        for number in range(LEAST - 1):
+            one.seen("ann", listed(0.01 * number))
+    for untold in (place(0.5), replace(listed(0.5), known=False), replace(listed(0.5), scores=[-0.5] * 9)):
+        others.seen("bob", untold)
+    made.seen("bob", listed(0.5))
+    for one in (made, others):
+        one.clicked("ann", NEW[0])
+        for _ in range(98):
+            one.clicked("nobody", KNOWN[0])
+    high, low = (told(one, NEW[:1], place(0.25))[NEW[0]] for one in (others, made))
+    assert made._rows is not None
+    before = made._rows.exposure.earned(NEW[:1])[0]
+    made.clicked("nobody", NEW[0])
 
-    assert made.handicap.value == pytest.approx(STEP * 0.1)
-    assert told(made, NEW, place(0.5))[NEW[0]] == pytest.approx(
-        float(made._rows.line(NEW[0]) @ place(0.5).vector) - STEP * 0.1, abs=1e-3
-    )
+    assert low < high
+    assert made._rows.exposure.earned(NEW[:1])[0] > before > 0
 
 
-def test_the_handicap_survives_the_scorer_and_no_other_training(version: Version) -> None:
-    """From a snapshot it goes on, also before a version serves; a snapshot from before it starts at none."""
+def test_how_high_rows_stand_survives_the_scorer_and_no_other_training(version: Version) -> None:
+    """From a snapshot it goes on; a version trained apart starts with no lists and no clicks."""
     before = StandIns()
     before.adopt(serving(version))
-    for item in (NEW[0], KNOWN[0]):
-        before.seen("ann", listed(KNOWN[:10], 0.5))
-        before.clicked("ann", item)
-    assert before.handicap.value > 0
-    arrays = before.to_arrays()
-    old = {name: array for name, array in arrays.items() if name != "handicap"}
+    for number in range(LEAST):
+        before.seen("ann", listed(0.01 * number))
+    before.clicked("ann", NEW[0])
+    before.clicked("ann", KNOWN[0])
 
-    for told_arrays, serves, expected in (
-        (arrays, version, before.handicap.value),
-        (old, version, 0.0),
-        (arrays, child(version, None, "000007"), 0.0),
-    ):
+    for serves, same in ((version, True), (child(version, None, "000007"), False)):
         after = StandIns()
-        after.restore(told_arrays)
+        after.restore(before.to_arrays())
         again = StandIns()
         again.restore(after.to_arrays())
         again.adopt(serving(serves))
-        assert again.handicap.value == expected
+        for one in (before, again):
+            one.seen("bob", listed(0.5))
+            one.clicked("bob", NEW[1])
+        expected, found = (told(one, NEW[1:2], place(0.25)) for one in (before, again))
+        assert (found == expected) is same
 
 
 def test_users_and_rows_are_bounded(version: Version) -> None:

@@ -45,6 +45,18 @@ def test_a_cycle_is_judged_before_it_is_learned_and_published_by_the_next(fake: 
     assert told[1].to_json()["decision"]["serving"]["version"] == "000001"
 
 
+@pytest.mark.parametrize("few", ["MIN_EVENTS", "MIN_USERS"])
+def test_a_gate_that_lacks_events_or_users_is_asked_again_after_part_of_a_cycle(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, few: str
+) -> None:
+    """A whole cycle is not waited for: the slice grows by quarters."""
+    monkeypatch.setattr(gate, few, 100_000)
+    told = fake.run(most=4)
+
+    assert verdicts(told) == ["none", "wait", "wait", "wait"]
+    assert [one.events for one in told[1:]] == [210, 52, 52]
+
+
 def test_no_manifest_covers_an_event_that_judged_it(fake: Fake) -> None:
     """In every partition a version ends before its judges begin; its child begins by learning them."""
     fake.run()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from model.online_choices import COSINES
+from model.provisional import ProvisionalConfig
 from model.sums import WEIGHTS
 from ops import exit_codes
 from ops.cli import app
@@ -144,7 +144,7 @@ def test_the_stream_protocol_has_every_line(circle: Path, tmp_path: Path) -> Non
     ]
     assert {line["groups"]["all"]["questions"] for line in told["lines"]} == {154}
     assert [one["model"] for one in runs] == [line["model"] for line in told["lines"][5:]]
-    assert runs[2]["notes"]["online"]["rows"]["cosine"] in COSINES
+    assert runs[2]["notes"]["online"]["rows"]["worth"] == ProvisionalConfig().worth
     assert [end["stop"] for end in runs[2]["notes"]["slices"]] == [770]
     assert runs[1]["notes"]["epsilon"] in (0.001, 0.01, 0.1)
     assert runs[1]["notes"]["recall@10 by fixed weight"].keys() == set(map(str, WEIGHTS))
@@ -189,14 +189,14 @@ def test_a_model_that_is_not_there_is_a_usage_error(circle: Path) -> None:
 
 def test_ways_to_learn_are_read_as_typed() -> None:
     """The reference and departures from it, each with lines of its own; what is no field is refused."""
-    ways = parse_learning("reference;distil=0.8,cosine=1.0;item_rows=touched,silence_ms=5", gated=False)
+    ways = parse_learning("reference;distil=0.8,worth=4.0;item_rows=touched,silence_ms=5", gated=False)
 
     assert [way.model("served", "x") for way in ways] == [
         "x learning + rows + memory",
-        "x learning + rows + memory (distil=0.8,cosine=1.0)",
+        "x learning + rows + memory (distil=0.8,worth=4.0)",
         "x learning + rows + memory (item_rows=touched,silence_ms=5)",
     ]
-    assert (ways[1].config.tune.distil, ways[1].config.rows.cosine) == (0.8, 1.0)
+    assert (ways[1].config.tune.distil, ways[1].config.rows.worth) == (0.8, 4.0)
     assert (ways[2].config.tune.item_rows, ways[2].config.tune.silence_ms) == ("touched", 5)
     assert parse_learning("reference", gated=True)[0].model("model", "x") == "x learning (gated)"
     for wrong in ("speed=3", "lr=fast", "item_rows=some"):

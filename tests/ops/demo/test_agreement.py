@@ -8,7 +8,7 @@ import pytest
 from model.columns import EventColumns
 from model.config import ModelConfig
 from model.cooccurrence import memory_of
-from model.handicap import Handicap
+from model.exposure import Exposure
 from model.memory import Memory, MemoryConfig
 from model.popularity import Popularity
 from model.provisional import ProvisionalConfig
@@ -139,7 +139,7 @@ def test_rows_that_are_held_back_are_held_back_alike(
     assert [(name, line.same) for name, line in found.lines.items()] == [
         (name, len(columns) - WARM) for name in ("model", "memory", "served")
     ]
-    monkeypatch.setattr(Handicap, "judge", lambda *_: None)
+    monkeypatch.setattr(Exposure, "turned", lambda _, lines_PD, items: lines_PD)
     assert list(lists_after(version, memory_of(warm), columns, WARM, ROWS)) != again
 
 
