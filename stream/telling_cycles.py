@@ -1,4 +1,4 @@
-"""What one cycle of the trainer did: a line for the log, an object for scripts.
+"""What cycles of the trainer did: a line for the log, an object for scripts.
 
 Knows: its figures and their order. Does not know: how they came about.
 """
@@ -16,6 +16,19 @@ import numpy as np
 
 from model.gate import Decision
 from model.learner import Cycle
+
+
+@dataclass(slots=True, kw_only=True)
+class Counts:
+    """Of all cycles so far."""
+
+    cycles: int = 0
+    events: int = 0  # learned or waiting to be
+    published: int = 0
+    rejected: int = 0
+    kept: int = 0
+    waited: int = 0
+    rolled_back: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +79,10 @@ class Cycled:
         return "; ".join([*parts, f"{self.seconds:.1f} s"])
 
 
-def latency_s(written_s: Sequence[float], now_s: float) -> dict[str, float]:
-    """How long ago the events were written that serve from now on, p50 and p95; times in Unix seconds."""
-    if not written_s:
+def latency_s(waited_s: Sequence[float]) -> dict[str, float]:
+    """p50 and p95 of how long events waited, in seconds; empty without any."""
+    if not waited_s:
         return {}
-    waited_s = now_s - np.array(written_s)
     return {f"p{share}": round(float(np.percentile(waited_s, share)), 3) for share in (50, 95)}
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,7 @@ from stream.intake import Record
 from stream.lessons import Lessons
 from stream.metrics.trainer import TrainerMetrics
 from stream.records import Announcement
-from stream.telling_cycles import Cycled, latency_s, replace_json
+from stream.telling_cycles import Counts, Cycled, latency_s, replace_json
 from stream.trainer import Trainer
 from stream.trainer_snapshot import packed, unpack
 
@@ -39,7 +40,9 @@ log = logging.getLogger("hopstream.trainer")
 
 KIND: Final = "trainer"
 #: Raised when a snapshot's layout changes; an older one is set aside and the topic is read again.
-VERSION: Final = 2
+VERSION: Final = 3
+#: Events, the newest, whose way to weights is kept: 9 bytes each in a snapshot.
+MAX_WAITED: Final = 20_000
 SNAPSHOT, PLAN, REPORT = "snapshot", "plan.json", "report.json"
 
 
@@ -55,19 +58,6 @@ class Where:
 
 
 @dataclass(slots=True, kw_only=True)
-class Counts:
-    """Of all cycles so far."""
-
-    cycles: int = 0
-    events: int = 0  # learned or waiting to be
-    published: int = 0
-    rejected: int = 0
-    kept: int = 0
-    waited: int = 0
-    rolled_back: int = 0
-
-
-@dataclass(slots=True, kw_only=True)
 class Training:
     """Hand it the records of each plan; it is at rest between two calls."""
 
@@ -78,7 +68,8 @@ class Training:
     positions: dict[int, int] = field(default_factory=dict)  # partition → offset of the next record to take
     trainer: Trainer | None = None  # None: no version was published yet
     counts: Counts = field(default_factory=Counts)
-    latency_s: dict[str, float] = field(default_factory=dict)  # of the newest publication
+    waited_s: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_WAITED))  # by event, to weights
+    _published_s: list[float] = field(default_factory=list, init=False)  # the same, of the newest cycle
     metrics: TrainerMetrics = field(default_factory=TrainerMetrics)
 
     @property
@@ -113,7 +104,8 @@ class Training:
         )
         unpack(state["trainer"], self.trainer)
         self.positions = dict(state["positions"])
-        self.counts, self.latency_s = Counts(**state["counts"]), state["latency_s"]
+        self.counts = Counts(**state["counts"])
+        self.waited_s.extend(state["waited_s"])
         log.info("goes on after %d cycles, %s serves", self.counts.cycles, base.name)
         return True
 
@@ -167,6 +159,7 @@ class Training:
         """Carry out the plan with its records, in order. Raises BrokerUnreachable, OSError."""
         trainer, began_s = self.trainer, time.monotonic()
         assert trainer is not None
+        self._published_s = []
         taken = self.lessons.take(records, trained_through(trainer.base.manifest, self.lessons.topic_id))
         decision, worse = trainer.judge(taken)
         verdict, reason, version = "none", "", None
@@ -195,7 +188,7 @@ class Training:
             serving=trainer.base.name,
             learned=cycle,
             faults=tuple(f"{fault.name}: {fault.detail}" for fault in faults),
-            event_to_weights_s=self.latency_s if verdict == Verdict.PUBLISH else {},
+            event_to_weights_s=latency_s(self._published_s),
             dropped=trainer.num_dropped,
             seconds=time.monotonic() - began_s,
         )
@@ -207,7 +200,7 @@ class Training:
         """What all cycles came to."""
         counts = {name: getattr(self.counts, name) for name in Counts.__dataclass_fields__}
         serving = None if self.trainer is None else self.trainer.base.name
-        return counts | {"serving": serving, "event_to_weights_s": self.latency_s}
+        return counts | {"serving": serving, "event_to_weights_s": latency_s(self.waited_s)}
 
     def _after(self, trainer: Trainer, decision: Decision) -> tuple[str, str, str | None]:
         if decision.verdict is Verdict.PUBLISH:
@@ -238,7 +231,8 @@ class Training:
         self.counts.published += 1
         assert trainer.previous is not None
         written_s = [click.written_ms / 1000 for click in trainer.previous.clicks]
-        self.latency_s = latency_s(written_s, time.time())
+        self._published_s = [round(time.time() - one_s, 3) for one_s in written_s]
+        self.waited_s.extend(self._published_s)
         self.metrics.published(time.time(), written_s)
         return str(decision.verdict), decision.reason, version.name
 
@@ -292,7 +286,7 @@ class Training:
             "base": trainer.base.name,
             "positions": self.positions,
             "counts": {name: getattr(self.counts, name) for name in Counts.__dataclass_fields__},
-            "latency_s": self.latency_s,
+            "waited_s": list(self.waited_s),
             "lessons": self.lessons.state(),
             "trainer": packed(trainer),
         }

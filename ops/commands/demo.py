@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Clicks per second where no pace is given: fast enough to watch, slow enough to read.
 DEFAULT_RATE = 30.0
-DEFAULT_DATASET = "ml-latest-small"
+DEFAULT_DATASET = "ml-100k"
 
 
 def demo(

@@ -67,7 +67,7 @@ def dataset(path: Path) -> Path:
         for item in made.items():
             file.write(encode(msgspec.structs.replace(item, item=item.item.removeprefix("item-"))) + b"\n")
         for event in made.events:
-            user = "495" if event.user == busiest else event.user
+            user = "393" if event.user == busiest else event.user
             item = event.item.removeprefix("item-")
             file.write(encode(msgspec.structs.replace(event, user=user, item=item)) + b"\n")
     return path

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(600)
 
 #: Lines of `hopstream recommend`, for people.
 LINES = (
-    r"495: by version \d{6} \(epoch \d+\), knows \d+ events up to offset \d+",
+    r"393: by version \d{6} \(epoch \d+\), knows \d+ events up to offset \d+",
     r"theme \d+ \S.* \(\d+%\)",
     r" +\d+ +-?\d+\.\d{4}  \S+  \S.*",
 )

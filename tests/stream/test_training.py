@@ -41,6 +41,7 @@ def test_a_cycle_is_judged_before_it_is_learned_and_published_by_the_next(fake: 
     assert set(told[1].event_to_weights_s) == {"p50", "p95"}
     report = fake.training().report()
     assert (report["cycles"], report["published"], report["serving"]) == (3, 2, "000003")
+    assert len(fake.training().waited_s) == told[0].events + told[1].events  # of all that serves
     assert "publish 000002" in told[1].line()
     assert told[1].to_json()["decision"]["serving"]["version"] == "000001"
 
