@@ -200,7 +200,9 @@ class Training:
         """What all cycles came to."""
         counts = {name: getattr(self.counts, name) for name in Counts.__dataclass_fields__}
         serving = None if self.trainer is None else self.trainer.base.name
-        return counts | {"serving": serving, "event_to_weights_s": latency_s(self.waited_s)}
+        positions = {str(partition): offset for partition, offset in self.positions.items()}
+        waited = {"event_to_weights_s": latency_s(self.waited_s)}
+        return counts | waited | {"serving": serving, "positions": positions}
 
     def _after(self, trainer: Trainer, decision: Decision) -> tuple[str, str, str | None]:
         if decision.verdict is Verdict.PUBLISH:

@@ -18,19 +18,19 @@ from model.batch import Batch, padded
 from model.cache import PrefixCache
 from model.catalogue import Catalogue
 from model.config import FIRST_ITEM_ROW, KINDS, ModelConfig, MoSConfig
-from model.encoding import HISTORY, Asked, Decoded
 from model.mme import FuxiMME
 from model.mos import MoS
 from model.ranking import Ranker
 from model.scorer import Scorer
 from model.slots import New
 from model.version import MoSWeights
+from ops.bench.appending import Users
 from ops.bench.harness import Bar, Case, Report, Row, row, side_by_side
 from ops.bench.parity import Untrained
 from ops.bench.returning import Costs, replayed
 from ops.datasets import open_dataset
 from ops.datasets.errors import DatasetMissing
-from stream.sessions import extend, fingerprint_of
+from stream.sessions import extend
 from stream.settings import load
 
 SEED = 0
@@ -43,6 +43,8 @@ WARMUPS = 2
 #: Events per kind when measuring starts; one sequence, then the four of a user with themes.
 ONE = {"global": 200}
 FOUR = {"global": 200, "local": 48, "theme:0": 64, "theme:1": 64}
+#: What a click leaves as it is: it is in the sequence of its own session's theme, not in the second theme's.
+STILL = "theme:1"
 CACHE_BYTES = 512 << 20
 #: Promised for one sequence on one core of a laptop.
 REQUESTS_PER_S = 2500
@@ -55,59 +57,6 @@ PRODUCT_PERCENT = 50
 REPLAYED = ("yelp2020-ticoserec", "kuairand-pure-part")
 
 
-class _Users:
-    """Users whose every sequence gets each new event at its end."""
-
-    def __init__(self, items: list[str], lengths: dict[str, int], rng: random.Random) -> None:
-        self._items = items
-        self._rng = rng
-        self._now_ms = 1_700_000_000_000
-        self._names = [f"user-{number}" for number in range(USERS)]
-        self.kinds = (HISTORY, *lengths)
-        sizes = (lengths["global"], *lengths.values())
-        self.sequences: list[list[list[tuple[str, int]]]] = [
-            [[self._event() for _ in range(size)] for size in sizes] for _ in self._names
-        ]
-        self._fingerprints = [[fingerprint_of(events) for events in own] for own in self.sequences]
-
-    def _event(self) -> tuple[str, int]:
-        self._now_ms += self._rng.randrange(100, 60_000)
-        return self._rng.choice(self._items), self._now_ms
-
-    def grow(self) -> None:
-        """One new event for everyone."""
-        for own, fingerprints in zip(self.sequences, self._fingerprints, strict=True):
-            item, ts_ms = self._event()
-            for kind, events in enumerate(own):
-                events.append((item, ts_ms))
-                fingerprints[kind] = extend(fingerprints[kind], item, ts_ms)
-
-    def ask(self) -> list[Asked]:
-        return [self._asked(number) for number in range(USERS)]
-
-    def _asked(self, number: int) -> Asked:
-        own = self.sequences[number]
-
-        def decoded() -> Decoded:
-            return {
-                kind: ([item for item, _ in events], [ts_ms for _, ts_ms in events])
-                for kind, events in zip(self.kinds, own, strict=True)
-            }
-
-        return Asked(
-            user=self._names[number],
-            kinds=self.kinds,
-            lengths=tuple(len(events) for events in own),
-            fingerprints=tuple(self._fingerprints[number]),
-            item=own[0][-1][0],
-            ts_ms=own[0][-1][1],
-            hidden=(),
-            sequences=decoded,
-            themes=((0, 0.4), (1, 0.35)),
-            routed_by=NAME,
-        )
-
-
 def run() -> Report:
     """Measure on one core; about three minutes, two of them for the replays."""
     torch.manual_seed(SEED)
@@ -117,11 +66,16 @@ def run() -> Report:
     cases: dict[str, Case] = {}
     for lengths, themed in ((ONE, False), (FOUR, True)):
         version = _untrained(catalogue, ModelConfig(), themed=themed)
-        users = _Users(catalogue.items, lengths, rng)
+        users = Users(catalogue.items, lengths, rng, num=USERS, routed_by=NAME)
         label = "one sequence" if len(lengths) == 1 else "four sequences"
         cases[f"{label}: full encoding"] = _full(version, users)
         cases[f"{label}: the cached step alone"] = _step(version, lengths, rng)
         cases[f"{label}: one new position each"] = _cached(version, users)
+        if themed:
+            grown = {kind: length for kind, length in lengths.items() if kind != STILL}
+            clicked = Users(catalogue.items, lengths, rng, num=USERS, routed_by=NAME, still=STILL)
+            cases[f"{label}: the step of a click alone"] = _step(version, grown, rng)
+            cases[f"{label}: a click"] = _cached(version, clicked)
     product, top = "its bare matrix product", f"top {TOP} of {ITEMS:,} items"
     cases[top], cases[product] = _ranking(version, rng)
     samples = side_by_side(cases, warmups=WARMUPS, repeats=REPEATS)
@@ -149,6 +103,11 @@ def run() -> Report:
                 at_least=TIMES_FULL_STEP,
             ),
             Bar(
+                name="four sequences, the step of a click alone, times full encoding",
+                value=_times(rows, "four sequences")["the step of a click alone"],
+                at_least=TIMES_FULL_STEP,
+            ),
+            Bar(
                 name=f"matrix product, % of the time of the top {TOP}",
                 value=100 * rows[product].cpu_ms / rows[top].cpu_ms,
                 at_least=PRODUCT_PERCENT,
@@ -171,8 +130,9 @@ def run() -> Report:
 def _times(rows: dict[str, Row], label: str) -> dict[str, float]:
     """How many times faster than the full encoding, by the rest of a case's name."""
     full = rows[f"{label}: full encoding"]
-    rests = ("the cached step alone", "one new position each")
-    return {rest: full.cpu_ms / rows[f"{label}: {rest}"].cpu_ms for rest in rests}
+    rests = ("the cached step alone", "one new position each", "the step of a click alone", "a click")
+    found = {rest: rows.get(f"{label}: {rest}") for rest in rests}
+    return {rest: full.cpu_ms / made.cpu_ms for rest, made in found.items() if made is not None}
 
 
 def _replay(name: str) -> dict[str, dict[str, float]] | None:
@@ -222,7 +182,7 @@ def _networks(version: Untrained) -> tuple[FuxiMME, MoS | None]:
     return model, None if told is None else MoS.from_weights(told.config, model, told.weights)
 
 
-def _full(version: Untrained, users: _Users) -> Case:
+def _full(version: Untrained, users: Users) -> Case:
     """Every sequence of every user from its first event on, as they stand now."""
     model, mos = _networks(version)
     views = [None if mos is None else mos.adapters.view(kind.split(":")[0]) for kind in users.kinds[1:]]
@@ -277,7 +237,7 @@ def _step(version: Untrained, lengths: dict[str, int], rng: random.Random) -> Ca
     return turn
 
 
-def _cached(version: Untrained, users: _Users) -> Case:
+def _cached(version: Untrained, users: Users) -> Case:
     """One new event for everyone, answered by a warm scorer with empty lists: encoding and upkeep only."""
     scorer = Scorer(version, device="cpu", cache_bytes=CACHE_BYTES, threads=1, extend=extend)
 

@@ -20,14 +20,16 @@ from model.registry import Registry
 from ops.broker import HOST, running
 from ops.demo.agreement import agreement
 from ops.demo.background import Background
+from ops.demo.ending import NeverSettled, judge, learn, settle
 from ops.demo.ledger import balance
 from ops.demo.live import live_line
 from ops.demo.parts import Parts, divide
-from ops.demo.quality import all_judged, events_and_judgements, newest_report, told_quality
+from ops.demo.quality import newest_report, told_quality
 from ops.demo.report import figures, unexplained
 from ops.demo.scraped import replay_shown, take_ports
 from ops.demo.told import Told
 from ops.demo.versions import told_versions
+from ops.demo.waiting import Waiting
 from ops.errors import DirectoryRefused, OpsError
 from ops.lockstep import lockstep
 from ops.pacing import Pacing, Unpaced
@@ -41,20 +43,12 @@ from stream.observer import Observer
 from stream.settings import Settings, load
 from stream.topics import TopicNames
 
-#: How long lists may take to catch up once nothing is sent any more.
-SETTLE_S = 120.0
-#: How long the evaluator may take to judge what is left; what waits after that is told as waiting.
-JUDGE_S = 30.0
-#: How often the live line is made anew: it reads every judged event.
-LINE_S = 1.0
+#: How long version 1 may take to answer everybody.
+SERVES_S = 120.0
 
 
 class NothingToReplay(OpsError):
     """After the warm part of this data set nothing is left to replay; choose a larger one."""
-
-
-class NeverSettled(OpsError):
-    """Events were sent, but not every user's list caught up in time; see the log of the roles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,14 +94,22 @@ def run(plan: Plan, supervisor: Supervisor, told: Told) -> dict[str, Any]:
     if not len(parts.stream):
         raise NothingToReplay
     observer = Observer(settings.kafka.bootstrap, settings)
+    waiting = Waiting(supervisor, observer, told)
     try:
-        _prepare(plan, parts, settings, supervisor, observer, told)
+        _prepare(plan, parts, settings, waiting)
         with (
             told.phase("replay", f"{len(parts.stream):,} events as clicks; every click changes a list"),
             replay_shown(settings, told.say) as show,
         ):
-            _replay(plan, parts, settings, supervisor, observer, told, show)
-        observed = observer.summary() | _quality(settings, supervisor)
+            line = _replay(plan, parts, settings, waiting, show)
+            settle(waiting, line)
+        with told.phase("learn", "the last clicks are judged and learned"):
+            judge(waiting, settings)
+            learn(waiting, settings)
+            settle(waiting, line)
+            judge(waiting, settings)
+        told.show(line())
+        observed = observer.summary() | told_quality(newest_report(settings.evaluator.data_dir))
         ledger = balance(settings.kafka.bootstrap, settings)
         lists = list_digest(newest_lists(settings.kafka.bootstrap, names))
         agreed = agreement(plan.dataset.events, parts, settings) if plan.lockstep else None
@@ -162,27 +164,26 @@ def _settings(plan: Plan, bootstrap: str) -> Settings:
     return load()
 
 
-def _prepare(
-    plan: Plan, parts: Parts, settings: Settings, supervisor: Supervisor, observer: Observer, told: Told
-) -> None:
+def _prepare(plan: Plan, parts: Parts, settings: Settings, waiting: Waiting) -> None:
     """Worker and scorer up, histories loaded, version 1 trained and serving."""
     bootstrap, names = settings.kafka.bootstrap, TopicNames(settings.kafka.prefix)
+    supervisor, observer, told = waiting.supervisor, waiting.observer, waiting.told
     with told.phase("data", f"{len(parts.history):,} events of returning users become their histories"):
         supervisor.start(verb("worker"))
         supervisor.start(verb("scorer"))
         supervisor.start(verb("evaluator"))
         loading = Background(lambda: _load(plan, parts, bootstrap, names))
-        _until(supervisor, observer, lambda: loading.done, None)
+        waiting.until(lambda: loading.done)
         loading.result()
     with told.phase("warm start", f"Fuxi-MME learns from the first {parts.num_warm:,} clicks"):
         budget = ["--part", "warm", "--budget", f"{plan.warm_s}s", "--seed", str(plan.seed)]
         supervisor.start(
             verb("train", plan.train_source, *budget, waits_ready=False, restarts=False, stop_s=5.0)
         )
-        trained = _until(supervisor, observer, lambda: supervisor.ended("train"), None, told)
+        trained = waiting.until(lambda: supervisor.ended("train"))
         assert trained
         wanted = min(observer.account.num_users, settings.scorer.rescore_users)
-        if not _until(supervisor, observer, lambda: _serves(observer, settings, wanted), SETTLE_S):
+        if not waiting.until(lambda: _serves(observer, settings, wanted), SERVES_S):
             raise NeverSettled(f"(version 1 made {_num_by_version(observer)} of {wanted} lists)")
     supervisor.start(verb("trainer"))
     observer.begin()
@@ -194,21 +195,19 @@ def _load(plan: Plan, parts: Parts, bootstrap: str, names: TopicNames) -> None:
 
 
 def _replay(
-    plan: Plan,
-    parts: Parts,
-    settings: Settings,
-    supervisor: Supervisor,
-    observer: Observer,
-    told: Told,
-    show: Callable[[Progress], None],
-) -> None:
+    plan: Plan, parts: Parts, settings: Settings, waiting: Waiting, show: Callable[[Progress], None]
+) -> Callable[[], str]:
+    """Send the stream; returns what makes the live line."""
     state: dict[str, Progress] = {}
     names = TopicNames(settings.kafka.prefix)
 
     def progress(at: Progress) -> None:
         state["now"] = at
-        told.sent(at)
+        waiting.told.sent(at)
         show(at)
+
+    def line() -> str:
+        return live_line(waiting.observer, settings, state)
 
     send = lockstep if plan.lockstep else partial(replay, pacing=plan.pacing(parts.stream))
     sending = Background(
@@ -221,58 +220,12 @@ def _replay(
         )
     )
     try:
-        _until(
-            supervisor,
-            observer,
-            lambda: sending.done,
-            None,
-            told,
-            lambda: live_line(observer, settings, state),
-        )
+        waiting.until(lambda: sending.done, line=line)
     except BaseException:
         sending.stop()
         raise
     sending.result()
-    if not _until(supervisor, observer, lambda: _settled(observer), SETTLE_S):
-        raise NeverSettled(f"({observer.account.incomplete_users} users behind)")
-    told.show(live_line(observer, settings, state))
-
-
-def _until(
-    supervisor: Supervisor,
-    observer: Observer,
-    done: Callable[[], bool],
-    timeout_s: float | None,
-    told: Told | None = None,
-    line: Callable[[], str] | None = None,
-) -> bool:
-    """Tend the roles and read the topics until ``done``; False if time was up first."""
-
-    shown_s = 0.0
-
-    def look() -> bool:
-        nonlocal shown_s
-        for _ in range(20):  # read what is there, but look after the roles now and then
-            if not observer.poll():
-                break
-        if told is not None and line is not None and time.monotonic() - shown_s >= LINE_S:
-            told.show(line())
-            shown_s = time.monotonic()
-        return done()
-
-    return supervisor.run(look, timeout_s)
-
-
-def _quality(settings: Settings, supervisor: Supervisor) -> dict[str, Any]:
-    """What the evaluator says once it has judged all that there is, or what it says after a while."""
-    folder = settings.evaluator.data_dir
-    ends = events_and_judgements(settings)
-    supervisor.run(lambda: all_judged(newest_report(folder), ends), JUDGE_S)
-    return told_quality(newest_report(folder))
-
-
-def _settled(observer: Observer) -> bool:
-    return observer.catch_up(timeout_s=5.0) and observer.account.incomplete_users == 0
+    return line
 
 
 def _serves(observer: Observer, settings: Settings, wanted: int) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from model.registry import Registry
 from stream.training import REPORT
@@ -16,10 +17,15 @@ TOLD = ("cycles", "rejected", "kept", "waited", "rolled_back", "event_to_weights
 
 def told_versions(models: Path, trainer: Path) -> dict[str, object]:
     """Versions published, the first one included, and what the trainer counted; no cycle yet is 0 of all."""
-    current = Registry(models).current()
-    try:
-        report = json.loads((trainer / REPORT).read_text())
-    except FileNotFoundError:
-        report = {**dict.fromkeys(TOLD, 0), "event_to_weights_s": {}}
+    current, report = Registry(models).current(), newest_cycles(trainer)
     published = 0 if current is None else int(current.newest)
     return {"published": published} | {name: report[name] for name in TOLD}
+
+
+def newest_cycles(trainer: Path) -> dict[str, Any]:
+    """The newest report in the trainer's folder, an empty one before the first."""
+    try:
+        found: dict[str, Any] = json.loads((trainer / REPORT).read_text())
+    except FileNotFoundError:
+        return {**dict.fromkeys(TOLD, 0), "event_to_weights_s": {}, "positions": {}}
+    return found

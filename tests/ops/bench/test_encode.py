@@ -11,6 +11,7 @@ from model.cache import Reached
 from model.catalogue import Catalogue
 from model.config import ModelConfig
 from ops.bench import encode
+from ops.bench.appending import Users
 
 
 def test_users_grow_by_one_position_per_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,7 +20,7 @@ def test_users_grow_by_one_position_per_sequence(monkeypatch: pytest.MonkeyPatch
     catalogue = Catalogue([f"item-{number}" for number in range(50)])
     config = ModelConfig(dim=16, streams=2, heads=2, sequences=("global", "local"))
     version = encode._untrained(catalogue, config)
-    users = encode._Users(catalogue.items, {"global": 9, "local": 4}, random.Random(0))
+    users = Users(catalogue.items, {"global": 9, "local": 4}, random.Random(0), num=3, routed_by=encode.NAME)
     scorer = encode.Scorer(version, device="cpu", cache_bytes=1 << 24, threads=1, extend=encode.extend)
     cold = scorer.rank(users.ask(), 0).lists
 
@@ -28,6 +29,25 @@ def test_users_grow_by_one_position_per_sequence(monkeypatch: pytest.MonkeyPatch
 
     assert [ranked.positions for ranked in cold] == [13] * 3
     assert [ranked.positions for ranked in warm] == [2] * 3
+
+
+def test_a_click_leaves_the_second_themes_sequence_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of four sequences grow by one position; the fourth is answered from what is kept."""
+    monkeypatch.setattr(encode, "USERS", 3)
+    catalogue = Catalogue([f"item-{number}" for number in range(50)])
+    version = encode._untrained(catalogue, ModelConfig(dim=16, streams=2, heads=2), themed=True)
+    lengths = {"global": 30, "local": 4, "theme:0": 6, "theme:1": 5}
+    users = Users(
+        catalogue.items, lengths, random.Random(0), num=3, routed_by=encode.NAME, still=encode.STILL
+    )
+    scorer = encode.Scorer(version, device="cpu", cache_bytes=1 << 24, threads=1, extend=encode.extend)
+    cold = scorer.rank(users.ask(), 0).lists
+
+    users.grow()
+    warm = scorer.rank(users.ask(), 0).lists
+
+    assert [ranked.positions for ranked in cold] == [45] * 3
+    assert [ranked.positions for ranked in warm] == [3] * 3
 
 
 def test_the_step_alone_extends_every_slot_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

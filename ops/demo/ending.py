@@ -1,0 +1,63 @@
+"""After the last click: lists catch up, the evaluator judges what is left, the trainer learns it.
+
+Knows: when each of them is through. Does not know: how they work, what their figures are worth.
+
+However much was sent, each is waited for as long as it gets on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ops.demo.quality import all_judged, events_and_judgements, newest_report
+from ops.demo.versions import newest_cycles
+from ops.demo.waiting import Waiting
+from ops.errors import OpsError
+from stream.cycles import every_of
+from stream.settings import Settings
+
+#: How long the evaluator may stand still before what waits is told as waiting: a list may never come.
+JUDGE_S = 30.0
+
+
+class NeverSettled(OpsError):
+    """Events were sent, but not every user's list caught up; see the log of the roles."""
+
+
+def settle(waiting: Waiting, line: Callable[[], str]) -> None:
+    """Every user's newest list knows that user's newest event. Raises NeverSettled."""
+    account = waiting.observer.account
+
+    def settled() -> bool:
+        return waiting.observer.catch_up(timeout_s=5.0) and account.incomplete_users == 0
+
+    if not waiting.while_moving(settled, lambda: account.counts.lists, line):
+        raise NeverSettled(f"({account.incomplete_users} users behind)")
+
+
+def judge(waiting: Waiting, settings: Settings) -> None:
+    """The evaluator has judged all that there is, or nothing happens any more."""
+    folder, ends = settings.evaluator.data_dir, events_and_judgements(settings)
+    waiting.while_moving(
+        lambda: all_judged(newest_report(folder), ends),
+        lambda: newest_report(folder)["positions"],
+        patience_s=JUDGE_S,
+    )
+
+
+def learn(waiting: Waiting, settings: Settings) -> None:
+    """The trainer has taken what was judged, but for less than a cycle; where cycles go by time, it is not
+    waited for."""
+    wanted = every_of(settings.trainer.every).events
+    if wanted is None:
+        return
+    folder, ends = settings.trainer.data_dir, events_and_judgements(settings)["events"]
+    waiting.while_moving(
+        lambda: behind(newest_cycles(folder)["positions"], ends) < wanted,
+        lambda: newest_cycles(folder)["cycles"],
+    )
+
+
+def behind(positions: Mapping[str, int], ends: Mapping[int, int]) -> int:
+    """Records between where somebody is, by partition, and where a topic ends."""
+    return sum(max(0, end - positions.get(str(number), 0)) for number, end in ends.items())
