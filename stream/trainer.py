@@ -35,6 +35,8 @@ from stream.lessons import Click, Lessons, Slice, columns_of, ranges
 MAX_KEPT: Final = 50_000
 #: Judged events after which a gate that has too few users is asked no more.
 MAX_POOLED: Final = 20_000
+#: Where so many times more is loaded than clicked, histories are coming in, and the clicks wait for a slice more.
+LOADING: Final = 20
 #: Times in a row that clicks may end in weights that fail the sanity checks; then they are learned by nobody.
 MAX_FAILED: Final = 3
 
@@ -192,7 +194,8 @@ class Trainer:
         self.serving.arrays = self.learner.to_arrays()
         if self.previous is None:
             self.forgotten = []
-        if not self.waiting:
+        loading = LOADING * len(taken.clicks) < len(taken.known)
+        if not self.waiting or loading:
             return None, []
         for click in self.waiting:
             self.learner.observe(click.user, click.item, click.ts_ms)

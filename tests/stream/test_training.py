@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from model import gate, watch
-from stream import trainer
+from stream import cycles, trainer
 from tests.stream import circle_log
 from tests.stream.circle_log import Fake, first_version, log, verdicts
 
@@ -56,6 +56,20 @@ def test_a_gate_that_lacks_events_or_users_is_asked_again_after_part_of_a_cycle(
 
     assert verdicts(told) == ["none", "wait", "wait", "wait"]
     assert [one.events for one in told[1:]] == [210, 52, 52]
+
+
+def test_histories_that_fill_cycles_are_remembered_before_anything_is_learned(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A click among them makes no candidate, which would keep the rest from being remembered."""
+    monkeypatch.setattr(cycles, "MAX_RECORDS", 300)
+    monkeypatch.setattr(trainer, "MAX_KEPT", 500)
+    fake.records[0][0] = replace(fake.records[0][0], backfill=False)
+    told = fake.run()
+
+    assert [(one.remembered, one.events) for one in told[:3]] == [(299, 1), (300, 0), (240, 60)]
+    assert [one.learned and one.learned.events for one in told[:3]] == [None, None, 61]
+    assert {one.dropped for one in told} == {0}
 
 
 def test_no_manifest_covers_an_event_that_judged_it(fake: Fake) -> None:
