@@ -35,7 +35,7 @@ from stream.lessons import Click, Lessons, Slice, columns_of, ranges
 MAX_KEPT: Final = 50_000
 #: Judged events after which a gate that has too few users is asked no more.
 MAX_POOLED: Final = 20_000
-#: Where so many times more is loaded than clicked, histories are coming in, and the clicks wait for a slice more.
+#: So many times more loaded than clicked: histories are coming in, and the clicks wait for the next slice.
 LOADING: Final = 20
 #: Times in a row that clicks may end in weights that fail the sanity checks; then they are learned by nobody.
 MAX_FAILED: Final = 3
