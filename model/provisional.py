@@ -14,7 +14,7 @@ Our construction. Vectors belong to one version, and to its updates nearly.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -127,22 +127,12 @@ class ProvisionalRows:
         self._lines_PD = np.array(self.exposure.turned(self._meant_PD[: len(self)], self._items))
         self._meant_PD = self._meant_PD[: len(self)]
 
-    def put(self, item: str, line_D: npt.ArrayLike) -> None:
-        """A line, as of from_categories, for an item nobody has clicked yet; its first click replaces it."""
-        if item not in self._places:
-            self._clicks[item] = deque(maxlen=self.config.clicks)
-            self._admit(item)
-            place = self._places[item]
-            self._meant_PD[place] = self._lines_PD[place] = np.asarray(line_D, np.float32)
-
     def beside(self, items: Collection[str]) -> ProvisionalRows:
-        """Rows of those of ``items`` that were clicked, for an update of the version, as if it had observed
+        """Rows of those of ``items`` that have one, for an update of the version, as if it had observed
         the same clicks and made the same lists; the clicks of the two are one, so only one of them may
         observe more."""
         made = ProvisionalRows(self.shape, self.config, self.exposure.of([*items]))
-        made._clicks = OrderedDict(
-            (item, clicks) for item, clicks in self._clicks.items() if clicks and item in items
-        )
+        made._clicks = OrderedDict((item, clicks) for item, clicks in self._clicks.items() if item in items)
         made._items = list(made._clicks)
         made._places = {item: place for place, item in enumerate(made._items)}
         made._meant_PD = self._meant_PD[[self._places[item] for item in made._items]]
@@ -229,14 +219,3 @@ def shape_of(arrays: Arrays) -> tuple[int, int]:
     """(M, d) of the rows that a snapshot holds. Raises KeyError."""
     _, streams, width = arrays["vectors"].shape
     return streams, width
-
-
-def from_categories(
-    categories: Iterable[str], of_category: Mapping[str, Sequence[int]], index_ID: Vectors, streams: int
-) -> Vectors | None:
-    """(D,) for an item without a click: the direction of the mean line of the items that share a category
-    with it, each category counting alike; None where nobody does. ``of_category``: lines of the index."""
-    means = [index_ID[of_category[name]].mean(axis=0) for name in categories if of_category.get(name)]
-    if not means:
-        return None
-    return unit_streams(np.mean(means, axis=0).reshape(streams, -1)).ravel()

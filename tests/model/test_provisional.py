@@ -10,7 +10,6 @@ from model.provisional import (
     SETTLED_EVERY,
     ProvisionalConfig,
     ProvisionalRows,
-    from_categories,
     shape_of,
 )
 
@@ -134,30 +133,11 @@ def test_a_snapshot_answers_the_same() -> None:
     assert np.array_equal(rows.lines, other.lines)
 
 
-def test_categories_stand_in_until_the_first_click() -> None:
-    """The direction of what shares a category; nobody's direction is made up; a click replaces it."""
-    index = vectors(4)
-    of_category = {"jazz": [0, 1], "rock": [2]}
-    line = from_categories(["jazz", "rock", "none"], of_category, index, 2)
-    expected = unit_streams(((index[0] + index[1]) / 2 + index[2]).reshape(2, 3)).ravel()
-    rows = ProvisionalRows(SHAPE)
-    rows.put("a", line)
-    as_category = rows.line("a").copy()
-    rows.observe("a", index[3])
-    rows.put("a", line)
-
-    assert line == pytest.approx(expected, abs=1e-6)
-    assert from_categories(["none"], of_category, index, 2) is None
-    assert as_category == pytest.approx(expected, abs=1e-6)
-    assert rows.line("a") == pytest.approx(index[3], abs=1e-6)
-
-
 def test_rows_beside_another_version_are_those_of_the_same_clicks() -> None:
     """Without observing them again: the same lines as from all clicks and lists, then click by click; items
-    that are left out, and lines that nobody clicked, do not come along."""
+    that are left out do not come along."""
     config = ProvisionalConfig(clicks=3, max_items=9)
     before, expected = ProvisionalRows(SHAPE, config), ProvisionalRows(SHAPE, config)
-    before.put("put", np.ones(6))
     told = vectors(40)
     for rows in (before, expected):
         listed(rows)
@@ -170,7 +150,7 @@ def test_rows_beside_another_version_are_those_of_the_same_clicks() -> None:
     expected.settle()
     restored = ProvisionalRows.from_arrays(before.to_arrays(), SHAPE, config)
 
-    named = {"i0", "i1", "i3", "i4", "i5", "put"}
+    named = {"i0", "i1", "i3", "i4", "i5", "unknown"}
     for made in (before.beside(named), restored.beside(named)):
         assert sorted(made.items) == sorted(expected.items)
         for item in expected.items:
