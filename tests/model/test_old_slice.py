@@ -76,7 +76,7 @@ def test_every_version_of_the_stream_is_asked() -> None:
     high it forgets, and the run is the same as without."""
     columns = log()
     model, catalogue = network(columns)
-    fast = replace(CONFIG, tune=replace(CONFIG.tune, lr=0.1))
+    fast = replace(CONFIG, tune=replace(CONFIG.tune, lr=0.5))
     served: list[Serving] = []
     found = ran(columns, fast, serves=served.append)
     old = OldSlice(columns, NUM_WARM, catalogue, filter_seen=False)
