@@ -5,9 +5,9 @@ Does not know: users, how a row is made, versions, the memory.
 
 A row is a mean of users, so it looks right to everybody (a hub: Radovanović et al., JMLR 2010, section 4); a
 few dozen that wait long for a trained row can fill the first places of every list. So each row is turned away
-from the mean direction of these users until it stands in no more of the newest lists than its item earns:
-PLACES places times its share of the newest clicks, times ``worth``. Who keeps it are the users it fits best,
-and an item that draws clicks stands higher at once, whatever the others do. Our construction.
+from the mean direction of these users, by FAR at most, until it stands in no more of the newest lists than
+its item earns: PLACES places times its share of the newest clicks, times ``worth``. Those who keep it are the
+users it fits best, and an item that draws clicks stands higher at once, whatever others do. Our construction.
 """
 
 # L = lists, P = rows, M = streams, d = their width, D = M * d

@@ -138,7 +138,7 @@ def online(
                 heard = part.heard(place)
                 alone.append(_rank(heard.cosines_J, part.known_J, seen, item))
                 with_rows.append(_rank(heard.cosines_J, heard.known_J, seen, item))
-                part.listed(place, heard, seen)
+                part.listed(place, summing.seen[user], filter_seen)
                 summing.judge(user, item, [Heard(next(twin_cosines), twin_known_J, twin.temperature), heard])
                 part.learn(place, item)
                 clicks[item].append(place)

@@ -14,7 +14,7 @@ Our construction. Vectors belong to one version, and to its updates nearly.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -83,10 +83,6 @@ class ProvisionalRows:
         """(P, D): as the version's index, each stream of length 1; not to be changed."""
         return self._lines_PD[: len(self._items)]
 
-    def place(self, item: str) -> int | None:
-        """Of the item in ``items``, or None without a row."""
-        return self._places.get(item)
-
     def line(self, item: str) -> Vectors | None:
         """(D,), or None for an item without a click."""
         place = self._places.get(item)
@@ -116,8 +112,8 @@ class ProvisionalRows:
         self._meant_PD[place] = _mean(clicks).ravel()
 
     def passed(self, item: str) -> None:
-        """A click that moves no row: the item needs none, or nothing is known of the user; if it has one, the
-        click counts for it."""
+        """A click that makes no row and tells none where to point, as the item needs none or nothing is known
+        of the user; for a row that is there it counts."""
         self.exposure.clicked(item if item in self._places else None)
         self._settle_now_and_then()
 
@@ -138,10 +134,6 @@ class ProvisionalRows:
         made._meant_PD = self._meant_PD[[self._places[item] for item in made._items]]
         made.settle()
         return made
-
-    def clicks(self) -> Iterator[tuple[str, Sequence[Vectors]]]:
-        """Items, the stalest first, and the vectors of their newest clicks, oldest first."""
-        yield from self._clicks.items()
 
     def forget(self, item: str) -> None:
         """The version has a trained row for it now; unknown items are ignored."""

@@ -5,6 +5,7 @@ Does not know: how the version was trained, the memory, ranks, when a slice ends
 """
 
 # S = events of the slice, J = items of the columns, P = provisional rows, A = catalogue items, D = M * d
+# L = live ones among them
 
 from __future__ import annotations
 
@@ -65,8 +66,9 @@ class Part:
         self.known_J = lines_J >= 0
         self.known_J[self.known_J] = serving.live_A[lines_J[self.known_J]]
         index_AD = model.item_index().detach().float().cpu().numpy()
-        self._index_JD = np.zeros((len(lines_J), index_AD.shape[1]), np.float32)
-        self._index_JD[self.known_J] = index_AD[lines_J[self.known_J]]
+        self._live_LD = index_AD[serving.live_A]  # of the whole catalogue, though the columns may hold less
+        self._live_J = np.zeros(len(lines_J), np.int64)  # which of them an item is, where it is known
+        self._live_J[self.known_J] = (np.cumsum(serving.live_A) - 1)[lines_J[self.known_J]]
         shape = model.config.streams, model.config.stream_dim
         self.rows = ProvisionalRows(shape, config, exposure)
         self._with_rows_J = self.known_J.copy()
@@ -77,29 +79,38 @@ class Part:
             self._move(int(columns.item[place]), self._past_vectors[place], counted=True)
         self.rows.settle()
         self._start = start
-        self._from, self._cosines_SJ = start, np.zeros((0, len(lines_J)), np.float32)
+        self._from, self._cosines_SL = start, np.zeros((0, len(self._live_LD)), np.float32)
 
     def heard(self, place: int) -> Heard:
         """What the version and its rows say before the event at this place of the columns."""
-        at = place - self._from
-        if at >= len(self._cosines_SJ):
-            size = max(1, MAX_SCORES // max(1, len(self._index_JD)))
-            first = place - self._start
-            self._from, at = place, 0
-            self._cosines_SJ = self._vectors_SD[first : first + size] @ self._index_JD.T
-        cosines_J = self._cosines_SJ[at]
+        cosines_J = np.zeros(len(self.known_J), np.float32)
+        cosines_J[self.known_J] = self._cosines(place)[self._live_J[self.known_J]]
         if self._places_P:
             cosines_J[self._places_P] = self.rows.lines @ self._vectors_SD[place - self._start]
         return Heard(cosines_J, self._with_rows_J, self._temperature)
 
-    def listed(self, place: int, heard: Heard, seen: Sequence[int]) -> None:
-        """The list before that event was made of what was ``heard``, without the items ``seen``."""
-        open_J = self.known_J.copy()
-        open_J[list(seen)] = False
-        known = heard.cosines_J[open_J]
-        if len(known) >= PLACES:
-            tenth = float(np.partition(known, len(known) - PLACES)[len(known) - PLACES])
+    def listed(self, place: int, history: Sequence[int], filter_seen: bool) -> None:
+        """The list before that event was made, for a user of this history, who is shown it or not."""
+        known = np.array([item for item in history if self.known_J[item]], np.int64)
+        if not len(known):
+            return
+        cosines_L = self._cosines(place).copy()
+        if filter_seen:
+            cosines_L[self._live_J[known]] = -np.inf
+        if np.count_nonzero(np.isfinite(cosines_L)) >= PLACES:
+            tenth = float(np.partition(cosines_L, len(cosines_L) - PLACES)[len(cosines_L) - PLACES])
             self.rows.listed(self._vectors_SD[place - self._start], tenth)
+
+    def _cosines(self, place: int) -> Vectors:
+        """(L,) of all live items, before the event at this place."""
+        at = place - self._from
+        if at >= len(self._cosines_SL):
+            size = max(1, MAX_SCORES // max(1, len(self._live_LD)))
+            first = place - self._start
+            self._from, at = place, 0
+            self._cosines_SL = self._vectors_SD[first : first + size] @ self._live_LD.T
+        found: Vectors = self._cosines_SL[at]
+        return found
 
     def learn(self, place: int, item: int) -> None:
         """A click by a user with events before: if the version does not know the item, its row moves."""

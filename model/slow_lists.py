@@ -110,7 +110,7 @@ class _Slow:
 
     def begin(self) -> None:
         """Everybody whose next event comes has a list already, for that event to judge."""
-        for user, place in self._newest.items():
+        for user, place in sorted(self._newest.items(), key=lambda pair: -pair[1]):  # latest active first
             if place in self._vectors:
                 self._answer(user, place, self._histories[user])
 

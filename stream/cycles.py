@@ -20,7 +20,7 @@ from stream.settings import duration_ms
 
 #: Records that one cycle takes at most, histories that were loaded included.
 MAX_RECORDS: Final = 20_000
-#: A gate that waits for a few more events is asked again after this part of a cycle.
+#: A gate that waits for more events or users is asked again after this part of a cycle.
 GROWTH: Final = 4
 
 EVENT, WALL = "event", "wall"
@@ -61,7 +61,7 @@ def in_order(queues: Iterable[Sequence[Record]]) -> list[Record]:
 def num_due(records: Sequence[Record], every: Every, now_ms: int, growing: bool = False) -> int:
     """How many of these, in order, the next cycle takes; 0: it is not due.
 
-    Loaded histories do not count as events. ``growing``: a gate waits for a few more events.
+    Loaded histories do not count as events. ``growing``: a gate waits for more events or users.
     """
     events, began_ms = 0, None
     wanted = None if every.events is None else max(1, every.events // (GROWTH if growing else 1))

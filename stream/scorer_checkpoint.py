@@ -68,7 +68,10 @@ def unpacked(
     learner.restore(_arrays(state["learner"]))
     requests = {int(partition): int(offset) for partition, offset in state["requests"].items()}
     stand_ins = StandIns(rows)
-    stand_ins.restore(_arrays(state.get("rows", {})))  # a snapshot from before rows has none
+    try:
+        stand_ins.restore(_arrays(state.get("rows", {})))  # a snapshot from before rows has none
+    except (KeyError, ValueError) as error:  # of another layout: the rest is worth keeping
+        log.warning("rows of new items start anew, those of the snapshot cannot be read: %r", error)
     leading = Leading(Leaders.from_dict(state["leaders"]))
     return Learned(learner=learner, leading=leading, stand_ins=stand_ins, requests=requests)
 

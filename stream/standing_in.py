@@ -83,8 +83,16 @@ class StandIns:
             made = ProvisionalRows(ranker.shape, self._config)
         else:
             lacking = ranker.lines(before.items) == NO_LINE
-            made = before.beside({before.items[place] for place in np.flatnonzero(lacking)})
+            same = lacking.all() and ranker.version == self._version
+            made = before if same else before.beside({before.items[at] for at in np.flatnonzero(lacking)})
         self._kept, self._ranker, self._rows = None, ranker, made
+
+    @property
+    def _version(self) -> str | None:
+        """That the rows are of."""
+        if self._kept is not None:
+            return self._kept[0]
+        return None if self._ranker is None else self._ranker.version
 
     def _before(self, ranker: Ranker) -> ProvisionalRows | None:
         """Rows of the version before, where it is the same or one was trained on from the other."""

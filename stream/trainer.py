@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from model.errors import VersionDamaged, VersionMissing
+from model.exposure import Exposure
 from model.finetune import TuneConfig
 from model.gate import Decision, Evidence, Verdict, decide
 from model.learner import Cycle
@@ -35,7 +36,7 @@ from stream.lessons import Click, Lessons, Slice, columns_of, ranges
 MAX_KEPT: Final = 50_000
 #: Judged events after which a gate that has too few users is asked no more.
 MAX_POOLED: Final = 20_000
-#: So many times more loaded than clicked: histories are coming in, and the clicks wait for the next slice.
+#: So many times more loaded than waits to be learned: histories are coming in, and what waits goes on to.
 LOADING: Final = 20
 #: Times in a row that clicks may end in weights that fail the sanity checks; then they are learned by nobody.
 MAX_FAILED: Final = 3
@@ -86,6 +87,7 @@ class Trainer:
         self.num_dropped = 0  # clicks beyond MAX_KEPT, or after MAX_FAILED: learned by nobody
         self.num_failed = 0  # cycles in a row whose result failed the sanity checks
         self.lines: dict[str, Any] = {}  # provisional lines (D,) by id, from which new rows begin
+        self.exposure: Exposure | None = None  # how high these lines stand
         self.forgotten: list[str] = []  # users erased since the oldest arrays that are kept
         self._load = load
         self._filter_seen = filter_seen
@@ -172,14 +174,16 @@ class Trainer:
         back.clicks = []
 
     def learn(self, taken: Slice, through: Mapping[int, int]) -> tuple[Cycle | None, list[Fault]]:
-        """Keep a slice, and learn all that is kept unless a candidate waits.
+        """Keep a slice, and learn all that is kept unless a candidate waits or histories are being loaded.
 
         ``through``: partition → newest offset that was read. Returns what the cycle did, None where there was
         none, and what is wrong with its result, which then is dropped.
         """
-        self.lines.update(lines_of(taken, self.base, filter_seen=self._filter_seen))
+        lines, self.exposure = lines_of(taken, self.base, self.exposure, filter_seen=self._filter_seen)
+        self.lines.update(lines)
         for item in list(self.lines)[: -ROWS.max_items]:
             del self.lines[item]
+        self.exposure = self.exposure.of(list(self.lines))
         self._forget(taken.forgotten)
         self.lessons.learn(taken)
         self.waiting += taken.clicks
@@ -194,7 +198,7 @@ class Trainer:
         self.serving.arrays = self.learner.to_arrays()
         if self.previous is None:
             self.forgotten = []
-        loading = LOADING * len(taken.clicks) < len(taken.known)
+        loading = LOADING * len(self.waiting) < len(taken.known)
         if not self.waiting or loading:
             return None, []
         for click in self.waiting:
@@ -232,7 +236,8 @@ class Trainer:
         return outcome
 
     def _serve(self, version: Version) -> None:
-        self.base, self.candidate, self.watch, self.previous, self.lines = version, None, None, None, {}
+        self.base, self.candidate, self.watch, self.previous = version, None, None, None
+        self.lines, self.exposure = {}, None
 
     def _restore(self, kept: Kept) -> None:
         self.learner = restored(kept.arrays, self.base, self.config)

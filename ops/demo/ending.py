@@ -18,6 +18,8 @@ from stream.settings import Settings
 
 #: How long the evaluator may stand still before what waits is told as waiting: a list may never come.
 JUDGE_S = 30.0
+#: How long a cycle of the trainer may take, beside everything else.
+LEARN_S = 600.0
 
 
 class NeverSettled(OpsError):
@@ -38,11 +40,13 @@ def settle(waiting: Waiting, line: Callable[[], str]) -> None:
 def judge(waiting: Waiting, settings: Settings) -> None:
     """The evaluator has judged all that there is, or nothing happens any more."""
     folder, ends = settings.evaluator.data_dir, events_and_judgements(settings)
-    waiting.while_moving(
+    through = waiting.while_moving(
         lambda: all_judged(newest_report(folder), ends),
         lambda: newest_report(folder)["positions"],
         patience_s=JUDGE_S,
     )
+    if not through:
+        waiting.told.say("[learn] the evaluator stands still; what it has not judged is told as waiting")
 
 
 def learn(waiting: Waiting, settings: Settings) -> None:
@@ -52,10 +56,13 @@ def learn(waiting: Waiting, settings: Settings) -> None:
     if wanted is None:
         return
     folder, ends = settings.trainer.data_dir, events_and_judgements(settings)["events"]
-    waiting.while_moving(
+    through = waiting.while_moving(
         lambda: behind(newest_cycles(folder)["positions"], ends) < wanted,
         lambda: newest_cycles(folder)["cycles"],
+        patience_s=LEARN_S,
     )
+    if not through:
+        waiting.told.say("[learn] the trainer stands still; not everything is learned")
 
 
 def behind(positions: Mapping[str, int], ends: Mapping[int, int]) -> int:

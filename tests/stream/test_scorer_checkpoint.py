@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from model.memory import MemoryConfig
@@ -13,6 +14,7 @@ from stream.leading import Leading
 from stream.learning import Learner
 from stream.records import Header
 from stream.scorer_checkpoint import FILE, Checkpoint, Learned
+from stream.standing_in import StandIns
 
 SHAPE = MemoryConfig()
 
@@ -83,6 +85,21 @@ def test_what_cannot_be_used_is_counted_and_left(tmp_path: Path, harm: str) -> N
 
     assert made.damaged == 1
     assert (fresh.learner.num_learned, dict(fresh.requests)) == (0, {})
+
+
+def test_rows_of_another_layout_are_left_and_the_rest_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a snapshot of an earlier release has them: they start anew, and the log says so."""
+    monkeypatch.setattr(StandIns, "to_arrays", lambda _: {"version": np.zeros(1), "clicks": np.zeros((3, 4))})
+    checkpoint(tmp_path).close(learned(8))
+
+    after = checkpoint(tmp_path).restore((), SHAPE)
+
+    assert after.requests == {1: 8}
+    assert after.learner.num_learned == 8
+    assert len(after.stand_ins) == 0
+    assert "rows of new items start anew" in caplog.text
 
 
 def test_it_is_written_when_it_is_time_and_something_is_new(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def child(version: Version, parent: str | None, name: str = "000002") -> Version
 def test_rows_outlive_an_update_and_no_other_version(
     version: Version, parent: str | None, kept: bool
 ) -> None:
-    """The clicks behind a row are observed again by a child, and by the parent when one goes back to it."""
+    """A child goes on with the clicks behind a row, and so does the parent when one goes back to it."""
     made = StandIns()
     made.adopt(serving(version))
     made.seen("ann", place(0.5))
@@ -176,6 +176,29 @@ def test_lists_and_clicks_say_how_high_rows_stand(version: Version) -> None:
 
     assert low < high
     assert made._rows.exposure.earned(NEW[:1])[0] > before > 0
+
+
+def test_a_restart_under_the_same_version_changes_no_row(version: Version) -> None:
+    """Rows, their order and when they are turned anew go on to the last bit, whatever came between."""
+    before, random = StandIns(), np.random.default_rng(0)
+    before.adopt(serving(version))
+
+    def live(*those: StandIns, num: int) -> None:
+        for number, item in zip(range(num), random.integers(0, len(NEW), num).tolist(), strict=True):
+            for one in those:
+                one.seen("ann", listed(0.01 * (number % 60)))
+                one.clicked("ann", NEW[item] if number % 3 else KNOWN[item])
+
+    live(before, num=155)
+    after = StandIns()
+    after.restore(before.to_arrays())
+    after.adopt(serving(version))
+    live(before, after, num=90)
+
+    assert before._rows is not None
+    assert after._rows is not None
+    assert after._rows.items == before._rows.items
+    assert np.array_equal(after._rows.lines, before._rows.lines)
 
 
 def test_how_high_rows_stand_survives_the_scorer_and_no_other_training(version: Version) -> None:

@@ -16,7 +16,6 @@ from ops.bench.appending import Users
 
 def test_users_grow_by_one_position_per_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the first turn every request costs one position of each sequence, without decoding."""
-    monkeypatch.setattr(encode, "USERS", 3)
     catalogue = Catalogue([f"item-{number}" for number in range(50)])
     config = ModelConfig(dim=16, streams=2, heads=2, sequences=("global", "local"))
     version = encode._untrained(catalogue, config)
@@ -33,7 +32,6 @@ def test_users_grow_by_one_position_per_sequence(monkeypatch: pytest.MonkeyPatch
 
 def test_a_click_leaves_the_second_themes_sequence_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three of four sequences grow by one position; the fourth is answered from what is kept."""
-    monkeypatch.setattr(encode, "USERS", 3)
     catalogue = Catalogue([f"item-{number}" for number in range(50)])
     version = encode._untrained(catalogue, ModelConfig(dim=16, streams=2, heads=2), themed=True)
     lengths = {"global": 30, "local": 4, "theme:0": 6, "theme:1": 5}
