@@ -18,7 +18,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from model.errors import VersionDamaged, VersionMissing
-from model.exposure import Exposure
 from model.finetune import TuneConfig
 from model.gate import Decision, Evidence, Verdict, decide
 from model.learner import Cycle
@@ -28,9 +27,10 @@ from model.sanity import Fault, sanity
 from model.successor import successor
 from model.version import Offsets, Trained, Version, trained_through
 from model.watch import Outcome, Watch
-from stream.comparing import ROWS, compared, lines_of
+from stream.comparing import compared
 from stream.learners import learner_of, restored
 from stream.lessons import Click, Lessons, Slice, columns_of, ranges
+from stream.trainer_rows import TrainerRows
 
 #: Clicks that wait to be learned, or may have to be learned again; beyond it the oldest are left out.
 MAX_KEPT: Final = 50_000
@@ -86,8 +86,7 @@ class Trainer:
         self.known: list[Click] = []  # to be remembered once nothing waits for the gate
         self.num_dropped = 0  # clicks beyond MAX_KEPT, or after MAX_FAILED: learned by nobody
         self.num_failed = 0  # cycles in a row whose result failed the sanity checks
-        self.lines: dict[str, Any] = {}  # provisional lines (D,) by id, from which new rows begin
-        self.exposure: Exposure | None = None  # how high these lines stand
+        self.rows = TrainerRows(base)
         self.forgotten: list[str] = []  # users erased since the oldest arrays that are kept
         self._load = load
         self._filter_seen = filter_seen
@@ -154,7 +153,7 @@ class Trainer:
         self.previous, self.watch = self.serving, Watch(version.name, self.base.name)
         self.base, self.candidate = version, None
         self.serving = Kept(name=version.name, arrays={})
-        self.lines = {item: line for item, line in self.lines.items() if item not in version.catalogue}
+        self.rows.published(version.catalogue)
 
     def rejected(self) -> None:
         """The candidate is dropped; what it learned waits to be learned again."""
@@ -179,11 +178,7 @@ class Trainer:
         ``through``: partition → newest offset that was read. Returns what the cycle did, None where there was
         none, and what is wrong with its result, which then is dropped.
         """
-        lines, self.exposure = lines_of(taken, self.base, self.exposure, filter_seen=self._filter_seen)
-        self.lines.update(lines)
-        for item in list(self.lines)[: -ROWS.max_items]:
-            del self.lines[item]
-        self.exposure = self.exposure.of(list(self.lines))
+        self.rows.take(taken, self.base, filter_seen=self._filter_seen)
         self._forget(taken.forgotten)
         self.lessons.learn(taken)
         self.waiting += taken.clicks
@@ -203,7 +198,7 @@ class Trainer:
             return None, []
         for click in self.waiting:
             self.learner.observe(click.user, click.item, click.ts_ms)
-        cycle = self.learner.cycle(self.lines)
+        cycle = self.learner.cycle(self.rows.lines)
         self.serving.clicks, self.waiting = self.waiting, []
         self.candidate = Candidate(cycle=cycle, trained_through=dict(through))
         faults = sanity(self._trained(self.candidate), self.base) if cycle.finite else [NOT_FINITE]
@@ -237,7 +232,7 @@ class Trainer:
 
     def _serve(self, version: Version) -> None:
         self.base, self.candidate, self.watch, self.previous = version, None, None, None
-        self.lines, self.exposure = {}, None
+        self.rows = TrainerRows(version)
 
     def _restore(self, kept: Kept) -> None:
         self.learner = restored(kept.arrays, self.base, self.config)

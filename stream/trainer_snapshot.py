@@ -11,7 +11,7 @@ from typing import Any
 
 from model.learner import Cycle
 from model.watch import Watch
-from stream.comparing import evidence_arrays, evidence_of, exposure_of
+from stream.comparing import evidence_arrays, evidence_of
 from stream.learners import restored
 from stream.lessons import Click, arrays_of, told_arrays
 from stream.trainer import Candidate, Kept, Trainer
@@ -29,8 +29,8 @@ def packed(trainer: Trainer) -> dict[str, Any]:
         "known": _clicks(trainer.known),
         "num_dropped": trainer.num_dropped,
         "num_failed": trainer.num_failed,
-        "lines": told_arrays(trainer.lines),
-        "exposure": trainer.exposure and told_arrays(trainer.exposure.to_arrays()),
+        "lines": told_arrays(trainer.rows.lines),
+        "exposure": told_arrays(trainer.rows.exposure.to_arrays()),
         "forgotten": trainer.forgotten,
     }
 
@@ -44,9 +44,7 @@ def unpack(state: Mapping[str, Any], trainer: Trainer) -> None:
     trainer.watch = state["watch"] and Watch.from_dict(state["watch"])
     trainer.waiting, trainer.known = _clicks_of(state["waiting"]), _clicks_of(state["known"])
     trainer.num_dropped, trainer.num_failed = state["num_dropped"], state["num_failed"]
-    trainer.lines = dict(arrays_of(state["lines"]))
-    told = state["exposure"]
-    trainer.exposure = None if told is None else exposure_of(trainer.base, arrays_of(told))
+    trainer.rows.restore(arrays_of(state["lines"]), arrays_of(state["exposure"]))
     trainer.forgotten = list(state["forgotten"])
 
 

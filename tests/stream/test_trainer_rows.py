@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from model.catalogue import Catalogue
 from model.config import ModelConfig
 from model.version import Version
-from stream.comparing import lines_of
 from stream.lessons import Click, Slice
+from stream.trainer_rows import TrainerRows
 from tests.model.untrained_version import untrained
 
 ITEMS = [f"item-{number}" for number in range(300)]
@@ -30,14 +29,20 @@ def a_slice(item: str, past: list[str] | None = None) -> Slice:
     return Slice(clicks=clicks, past={user: (history, list(range(len(history)))) for user in USERS})
 
 
+def made(version: Version, *slices: Slice, filter_seen: bool = True) -> TrainerRows:
+    rows = TrainerRows(version)
+    for taken in slices:
+        rows.take(taken, version, filter_seen=filter_seen)
+    return rows
+
+
 @pytest.mark.parametrize("filter_seen", [True, False])
 def test_a_row_competes_with_the_whole_catalogue_however_few_items_the_slice_names(
     version: Version, filter_seen: bool
 ) -> None:
     """The tenth place of a list is the tenth of 300 items, of which the slice names two."""
-    _, exposure = lines_of(a_slice("new"), version, None, filter_seen=filter_seen)
+    told = made(version, a_slice("new"), filter_seen=filter_seen).exposure.to_arrays()
 
-    told = exposure.to_arrays()
     index = version.index[2 if filter_seen else 0 :]
     tenth = np.sort(told["vectors"] @ index.T, axis=1)[:, -10]
     assert len(tenth) == len(USERS)
@@ -46,21 +51,30 @@ def test_a_row_competes_with_the_whole_catalogue_however_few_items_the_slice_nam
 
 def test_lists_and_clicks_of_one_slice_go_on_in_the_next(version: Version) -> None:
     """Also through a slice in which everything is known, which has clicks and asks for no lists."""
-    lines, exposure = lines_of(a_slice("new"), version, None, filter_seen=True)
-    for item in ("item-9", "newer"):
-        _, exposure = lines_of(a_slice(item), version, exposure, filter_seen=True)
+    rows = made(version, a_slice("new"), a_slice("item-9"), a_slice("newer"))
 
-    told = exposure.to_arrays()
-    assert list(lines) == ["new"]
+    told = rows.exposure.to_arrays()
+    assert list(rows.lines) == ["new", "newer"]
     assert len(told["tenth"]) == 2 * len(USERS)
     assert told["counts"].tolist() == [2 * len(USERS), 3 * len(USERS)]
     assert told["as_of"].tolist() == [len(USERS), 3 * len(USERS)]  # of "new" and of "newer"
 
 
+def test_an_item_that_was_published_has_no_line_and_no_clicks(version: Version) -> None:
+    """The others', and all lists, go on."""
+    rows = made(version, a_slice("new"), a_slice("newer"))
+    rows.published(Catalogue([*ITEMS, "new"]))
+
+    assert list(rows.lines) == ["newer"]
+    assert len(rows.exposure.to_arrays()["clicks"]) == 1
+    assert len(rows.exposure.to_arrays()["tenth"]) == 2 * len(USERS)
+
+
 def test_users_of_whom_nothing_is_known_make_no_row_and_no_list(version: Version) -> None:
     """Their clicks count among all."""
-    lines, exposure = lines_of(a_slice("new", past=[]), version, None, filter_seen=True)
+    rows = made(version, a_slice("new", past=[]))
 
-    assert lines == {}
-    assert len(exposure.to_arrays()["tenth"]) == 0
-    assert exposure.to_arrays()["counts"].tolist() == [0, len(USERS)]
+    told = rows.exposure.to_arrays()
+    assert rows.lines == {}
+    assert len(told["tenth"]) == 0
+    assert told["counts"].tolist() == [0, len(USERS)]
