@@ -15,6 +15,7 @@ from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from model.columns import EventColumns
 from model.memory import Memory, MemoryConfig
@@ -153,7 +154,7 @@ class Lessons:
         self.memory = Memory.from_arrays(arrays_of(state["memory"]), self.memory.config)
 
 
-def told_arrays(arrays: Arrays) -> dict[str, Any]:
+def told_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
     """Arrays as what a snapshot can hold."""
     return {name: [array.dtype.str, array.shape, array.tobytes()] for name, array in arrays.items()}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from model.catalogue import Catalogue
 from model.exposure import Exposure
@@ -20,6 +21,8 @@ from model.slices import Part, Serving
 from model.version import Version
 from stream.lessons import Slice
 
+Vectors = npt.NDArray[np.float32]
+
 ROWS: Final = ProvisionalConfig()
 
 
@@ -29,7 +32,7 @@ class TrainerRows:
     def __init__(self, serving: Version) -> None:
         """No lines yet; they will lie among this version's."""
         self._shape = serving.config.streams, serving.config.stream_dim
-        self.lines: Arrays = {}  # (D,) by id, the newest made last
+        self.lines: dict[str, Vectors] = {}  # (D,) by id, the newest made last
         self.exposure = Exposure(self._shape, ROWS.worth)
 
     def take(self, taken: Slice, serving: Version, *, filter_seen: bool) -> None:
@@ -56,10 +59,10 @@ class TrainerRows:
                     part.passed(item)
             seen.setdefault(user, []).append(item)
         part.rows.settle()
-        for item, line in zip(part.rows.items, part.rows.lines, strict=True):
-            self.lines[item] = line.copy()
-        for item in list(self.lines)[: -ROWS.max_items]:
-            del self.lines[item]
+        for name, line in zip(part.rows.items, part.rows.lines, strict=True):
+            self.lines[name] = line.copy()
+        for name in list(self.lines)[: -ROWS.max_items]:
+            del self.lines[name]
         self.exposure = part.rows.exposure.of(list(self.lines))
 
     def published(self, catalogue: Catalogue) -> None:
@@ -69,5 +72,5 @@ class TrainerRows:
 
     def restore(self, lines: Arrays, exposure: Arrays) -> None:
         """Go on from a snapshot. Raises KeyError, ValueError."""
-        self.lines = dict(lines)
+        self.lines = {name: np.asarray(line, np.float32) for name, line in lines.items()}
         self.exposure = Exposure.from_arrays(exposure, self._shape, ROWS.worth)
