@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from ops.demo.ending import NeverSettled, behind, settle
+from ops.demo import ending
+from ops.demo.ending import NeverSettled, behind, judge, learn, settle
 from ops.demo.versions import newest_cycles, told_versions
 from ops.demo.waiting import Waiting
+from stream.settings import Settings
 
 
 class Supervisor:
@@ -42,9 +44,8 @@ class Observer:
         return True
 
 
-def waiting(observer: Observer) -> Waiting:
-    shown: list[str] = []
-    told: Any = SimpleNamespace(show=shown.append)
+def waiting(observer: Observer, said: list[str] | None = None) -> Waiting:
+    told: Any = SimpleNamespace(show=[].append, say=([] if said is None else said).append)
     made: Any = Supervisor()
     seen: Any = observer
     return Waiting(made, seen, told)
@@ -71,6 +72,44 @@ def test_standing_still_once_is_enough_to_give_up() -> None:
 
     assert not waiting(Observer(0, 1)).while_moving(lambda: False, moved)
     assert asked == [1, 2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("every", "behind", "said"),
+    [("2000", 1999, 0), ("2000", 2000, 1), ("10m", 100_000, 0)],
+    ids=["less than a cycle", "a cycle", "by time"],
+)
+def test_a_trainer_that_stands_still_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: str, behind: int, said: int
+) -> None:
+    """It is waited for until less than a cycle is left; where cycles go by time, not at all."""
+    trainer = Settings().trainer.model_copy(update={"data_dir": tmp_path, "every": every})
+    settings = Settings().model_copy(update={"trainer": trainer})
+    (tmp_path / "report.json").write_text(json.dumps({"positions": {"0": 5000}, "cycles": 3}))
+    monkeypatch.setattr(ending, "events_and_judgements", lambda _: {"events": {0: 5000 + behind}})
+    told: list[str] = []
+
+    learn(waiting(Observer(0, 1), told), settings)
+
+    assert [line for line in told if "trainer stands still" in line] == told
+    assert len(told) == said
+
+
+@pytest.mark.parametrize("waits", [0, 3])
+def test_an_evaluator_that_stands_still_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: int
+) -> None:
+    """What waits for a list that never comes ends the waiting, with a line."""
+    evaluator = Settings().evaluator.model_copy(update={"data_dir": tmp_path})
+    settings = Settings().model_copy(update={"evaluator": evaluator})
+    report = {"positions": {"events": {"0": 5}}, "lines": {}, "judged": {"waiting": waits}}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    monkeypatch.setattr(ending, "events_and_judgements", lambda _: {"events": {0: 5}})
+    told: list[str] = []
+
+    judge(waiting(Observer(0, 1), told), settings)
+
+    assert len(told) == (waits > 0)
 
 
 def test_how_far_a_trainer_is_behind_counts_every_partition(tmp_path: Path) -> None:
