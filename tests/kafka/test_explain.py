@@ -6,19 +6,12 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 from typer.testing import CliRunner
 
-from model.catalogue import Catalogue
-from model.config import ModelConfig, TrainConfig
-from model.mme import FuxiMME
+from model.config import ModelConfig
 from model.popularity import Popularity
 from model.registry import Registry
-from model.themes import ThemeTable
-from model.train import weights_of
-from model.version import Trained
 from ops.broker import Broker
 from ops.cli import app
 from stream import admin
@@ -37,6 +30,7 @@ from stream.settings import load
 from stream.statedir import place_of
 from stream.themes import Router
 from stream.topics import TopicNames
+from tests.model.untrained_version import untrained
 
 ITEMS = [f"i{number}" for number in range(30)]
 CONFIG = ModelConfig(dim=16, streams=2, heads=2, blocks=2, experts=2, facet_gate=True)
@@ -44,28 +38,7 @@ CONFIG = ModelConfig(dim=16, streams=2, heads=2, blocks=2, experts=2, facet_gate
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    torch.manual_seed(3)
-    catalogue = Catalogue(ITEMS)
-    network = FuxiMME(CONFIG, catalogue.num_rows)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.normal_(std=0.3)
-        network.items[0].zero_()
-    Registry(tmp_path / "models").publish(
-        Trained(
-            config=CONFIG,
-            train_config=TrainConfig(),
-            catalogue=catalogue,
-            weights=weights_of(network),
-            index=network.item_index().detach().numpy().copy(),
-            themes=ThemeTable(catalogue, np.eye(30, 2, dtype=np.float32), ["Drama", "Noir"]),
-            popularity=np.ones(30, np.int64),
-            learning_curve=[],
-            metrics={},
-            num_events=1,
-            data_digest="0" * 64,
-        )
-    )
+    untrained(tmp_path / "models", CONFIG, ITEMS, spread=0.3)
     return tmp_path / "models"
 
 

@@ -6,18 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 from typer.testing import CliRunner
 
-from model.catalogue import Catalogue
-from model.config import ModelConfig, TrainConfig
-from model.mme import FuxiMME
-from model.registry import Registry
-from model.themes import ThemeTable
-from model.train import weights_of
-from model.version import Trained
+from model.config import ModelConfig
 from ops.cli import app
 from ops.past import states_then
 from ops.states import NoSuchUser
@@ -29,6 +21,7 @@ from stream.moment import Moment
 from stream.partition import partition_of
 from stream.records import RecommendationList, Scored, StateRef, encode_list
 from stream.topics import TopicNames
+from tests.model.untrained_version import untrained
 
 TAKEN = ["i0", "i5", "i9", "i12"]
 CONFIG = ModelConfig(dim=16, streams=2, heads=2, blocks=1, experts=2)
@@ -86,24 +79,7 @@ def past(bootstrap: str, prefix: str) -> Past:
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    torch.manual_seed(3)
-    catalogue = Catalogue([f"i{number}" for number in range(30)])
-    network = FuxiMME(CONFIG, catalogue.num_rows)
-    Registry(tmp_path / "models").publish(
-        Trained(
-            config=CONFIG,
-            train_config=TrainConfig(),
-            catalogue=catalogue,
-            weights=weights_of(network),
-            index=network.item_index().detach().numpy().copy(),
-            themes=ThemeTable(catalogue, np.eye(30, 2, dtype=np.float32), ["Drama", "Noir"]),
-            popularity=np.ones(30, np.int64),
-            learning_curve=[],
-            metrics={},
-            num_events=1,
-            data_digest="0" * 64,
-        )
-    )
+    untrained(tmp_path / "models", CONFIG, [f"i{number}" for number in range(30)])
     return tmp_path / "models"
 
 

@@ -16,12 +16,20 @@ from model.train import weights_of
 from model.version import Trained, Version
 
 
-def untrained(directory: Path, config: ModelConfig, items: list[str]) -> Version:
-    """Version 000001 of these items, the first of them the most popular."""
+def untrained(directory: Path, config: ModelConfig, items: list[str], spread: float | None = None) -> Version:
+    """Version 000001 of these items, the first of them the most popular.
+
+    ``spread``: standard deviation of all weights, so that gates and experts differ; None: as training begins.
+    """
     catalogue = Catalogue(items)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = FuxiMME(config, catalogue.num_rows)
+        if spread is not None:
+            with torch.no_grad():
+                for parameter in network.parameters():
+                    parameter.normal_(std=spread)
+                network.items[0].zero_()
     registry = Registry(directory)
     registry.publish(
         Trained(

@@ -8,16 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from model.catalogue import Catalogue
-from model.config import ModelConfig, TrainConfig
-from model.mme import FuxiMME
+from model.config import ModelConfig
 from model.popularity import Popularity
 from model.registry import Registry
-from model.themes import ThemeTable
-from model.train import weights_of
-from model.version import Trained
 from stream.asking import Asking
 from stream.events import Interaction
 from stream.history import Rules, User
@@ -30,6 +24,7 @@ from stream.scoring import Desk
 from stream.serving import Serving
 from stream.settings import Settings, load
 from stream.themes import Router
+from tests.model.untrained_version import untrained
 
 CONFIG = ModelConfig(dim=16, streams=2, heads=2, blocks=1, experts=2)
 ITEMS = [f"i{number}" for number in range(200)]
@@ -38,25 +33,8 @@ ITEMS = [f"i{number}" for number in range(200)]
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with one version of random weights."""
-    torch.manual_seed(7)
-    catalogue = Catalogue(ITEMS)
-    model = FuxiMME(CONFIG, catalogue.num_rows)
     directory = tmp_path_factory.mktemp("models")
-    Registry(directory).publish(
-        Trained(
-            config=CONFIG,
-            train_config=TrainConfig(),
-            catalogue=catalogue,
-            weights=weights_of(model),
-            index=model.item_index().detach().numpy().copy(),
-            themes=ThemeTable(catalogue, np.eye(200, 2, dtype=np.float32), ["Drama", "Noir"]),
-            popularity=np.arange(200, 0, -1, dtype=np.int64),
-            learning_curve=[],
-            metrics={},
-            num_events=1,
-            data_digest="0" * 64,
-        )
-    )
+    untrained(directory, CONFIG, ITEMS)
     return directory
 
 

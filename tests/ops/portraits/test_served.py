@@ -5,19 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
-from model.catalogue import Catalogue
-from model.config import ModelConfig, TrainConfig
+from model.config import ModelConfig
 from model.explain import Explainer
 from model.mme import FuxiMME
 from model.popularity import Popularity
-from model.registry import Registry
-from model.themes import ThemeTable
-from model.train import weights_of
-from model.version import Trained, Version
+from model.version import Version
 from ops.portraits.served import served
 from stream.asking import Asking
 from stream.events import Interaction
@@ -29,6 +23,7 @@ from stream.scorer_checkpoint import Checkpoint, Learned
 from stream.scoring import Desk
 from stream.serving import Serving
 from stream.themes import Router
+from tests.model.untrained_version import untrained
 
 ITEMS = [f"i{number}" for number in range(30)]
 CONFIG = ModelConfig(dim=16, streams=2, heads=2, blocks=2, experts=2, facet_gate=True)
@@ -37,30 +32,7 @@ MAX_ITEMS = 100_000
 
 @pytest.fixture
 def version(tmp_path: Path) -> Version:
-    torch.manual_seed(3)
-    catalogue = Catalogue(ITEMS)
-    network = FuxiMME(CONFIG, catalogue.num_rows)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.normal_(std=0.3)
-        network.items[0].zero_()
-    registry = Registry(tmp_path / "models")
-    registry.publish(
-        Trained(
-            config=CONFIG,
-            train_config=TrainConfig(),
-            catalogue=catalogue,
-            weights=weights_of(network),
-            index=network.item_index().detach().numpy().copy(),
-            themes=ThemeTable(catalogue, np.eye(30, 2, dtype=np.float32), ["Drama", "Noir"]),
-            popularity=np.ones(30, np.int64),
-            learning_curve=[],
-            metrics={},
-            num_events=1,
-            data_digest="0" * 64,
-        )
-    )
-    return registry.load("000001")
+    return untrained(tmp_path / "models", CONFIG, ITEMS, spread=0.3)
 
 
 def answered(version: Version, folder: Path) -> tuple[Asking, RecommendationList]:

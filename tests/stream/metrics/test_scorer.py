@@ -6,19 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from model.catalogue import Catalogue
-from model.config import ModelConfig, TrainConfig
+from model.config import ModelConfig
 from model.health import ENOUGH
-from model.mme import FuxiMME
-from model.registry import Registry
-from model.themes import ThemeTable
-from model.train import weights_of
-from model.version import Trained, Version
+from model.version import Version
 from stream.asking import Asking
 from stream.scoring import Desk
 from stream.serving import Serving
+from tests.model.untrained_version import untrained
 from tests.stream.test_scoring import FixedRanker, World, desk
 
 ITEMS = [f"i{number}" for number in range(40)]
@@ -28,26 +23,7 @@ CONFIG = ModelConfig(dim=16, streams=2, heads=2, blocks=1, experts=3)
 @pytest.fixture(scope="module")
 def version(tmp_path_factory: pytest.TempPathFactory) -> Version:
     """A version of random weights with three experts."""
-    torch.manual_seed(3)
-    catalogue = Catalogue(ITEMS)
-    model = FuxiMME(CONFIG, catalogue.num_rows)
-    registry = Registry(tmp_path_factory.mktemp("models"))
-    registry.publish(
-        Trained(
-            config=CONFIG,
-            train_config=TrainConfig(),
-            catalogue=catalogue,
-            weights=weights_of(model),
-            index=model.item_index().detach().numpy().copy(),
-            themes=ThemeTable(catalogue, np.eye(40, 2, dtype=np.float32), ["Drama", "Noir"]),
-            popularity=np.arange(40, 0, -1, dtype=np.int64),
-            learning_curve=[],
-            metrics={},
-            num_events=1,
-            data_digest="0" * 64,
-        )
-    )
-    return registry.load("000001")
+    return untrained(tmp_path_factory.mktemp("models"), CONFIG, ITEMS)
 
 
 def collapsed(version: Version) -> Version:
