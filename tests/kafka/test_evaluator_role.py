@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,16 +20,16 @@ from stream.judged import judged_through
 from stream.records import decode_judgement, decode_quality, encode_judgement
 from stream.settings import Settings, load
 from stream.topics import TopicNames
+from tests.kafka.role_commands import RoleCommands
 from tests.stream.small_stream import PARTITIONS, Lying, stream
 
-ROOT = Path(__file__).parents[2]
 LYING = stream(200)
 JUDGEMENT = next(one.record.value or b"" for one in LYING if one.place[0] == "judgements")
 NOW_MS = time.time_ns() // 10**6 - 3_600_000
 
 
 class Hall:
-    """A stream on the topics, and evaluators that read it; whatever it started it stops."""
+    """A stream on the topics, and evaluators that read it."""
 
     def __init__(self, bootstrap: str, prefix: str, folder: Path) -> None:
         self.bootstrap, self.folder = bootstrap, folder
@@ -40,7 +38,15 @@ class Hall:
         self.settings: Settings = load(overrides=overrides, environment={})
         ensure_topics(bootstrap, self.names, PARTITIONS)
         self.topic_id = topic_ids(bootstrap, [self.names.events])[self.names.events]
-        self.started: list[subprocess.Popen[bytes]] = []
+        self.roles = RoleCommands(
+            folder,
+            {
+                "KAFKA__BOOTSTRAP": bootstrap,
+                "KAFKA__PREFIX": prefix,
+                "KAFKA__PARTITIONS": PARTITIONS,
+                "MODELS__DIR": folder / "models",
+            },
+        )
 
     def lay(self, lying: list[Lying]) -> None:
         """Onto the topics, with this broker's topic id, at times that retention does not reach."""
@@ -68,26 +74,9 @@ class Hall:
 
     def start(self, name: str, *options: str) -> subprocess.Popen[bytes]:
         """`hopstream evaluator` with a folder of its own."""
-        ours = {key: value for key, value in os.environ.items() if not key.startswith("HOPSTREAM_")}
-        environment = ours | {
-            "HOPSTREAM_KAFKA__BOOTSTRAP": self.bootstrap,
-            "HOPSTREAM_KAFKA__PREFIX": self.names.prefix,
-            "HOPSTREAM_KAFKA__PARTITIONS": str(PARTITIONS),
-            "HOPSTREAM_EVALUATOR__DATA_DIR": str(self.folder / name),
-            "HOPSTREAM_EVALUATOR__REPORT_MS": "100ms",
-            "HOPSTREAM_MODELS__DIR": str(self.folder / "models"),
-        }
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self.started.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "ops.cli", "evaluator", *options],
-                    cwd=ROOT,
-                    env=environment,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                )
-            )
-        return self.started[-1]
+        return self.roles.start(
+            name, "evaluator", *options, EVALUATOR__DATA_DIR=self.folder / name, EVALUATOR__REPORT_MS="100ms"
+        )
 
     def once(self, name: str) -> dict[str, Any]:
         """The report of one that reads all there is."""
@@ -104,18 +93,12 @@ class Hall:
         found = self.report(name)
         return found["judged"]["events"] if found else 0
 
-    def stop(self) -> None:
-        for process in self.started:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
-
 
 @pytest.fixture
 def hall(bootstrap: str, prefix: str, tmp_path: Path) -> Iterator[Hall]:
     made = Hall(bootstrap, prefix, tmp_path)
     yield made
-    made.stop()
+    made.roles.stop()
 
 
 def test_a_killed_evaluator_ends_in_the_report_of_an_undisturbed_one(hall: Hall) -> None:
@@ -167,7 +150,7 @@ def test_what_is_judged_is_committed_and_told(hall: Hall) -> None:
     events = end_offsets(hall.bootstrap, hall.names.events)
     eventually(lambda: judged_through(hall.bootstrap, hall.settings)[0] == events[0], 60)
     role.send_signal(signal.SIGTERM)
-    assert role.wait(30) == 0, (hall.folder / "one.log").read_text()
+    assert role.wait(30) == 0, hall.roles.log("one").read_text()
 
     users = {one.record.key for one in LYING if one.place == ("events", 1)}
     through = judged_through(hall.bootstrap, hall.settings)
@@ -185,4 +168,4 @@ def test_a_second_evaluator_is_refused(hall: Hall) -> None:
     second = hall.start("one")
 
     assert second.wait(60) == 1
-    assert "Another evaluator" in (hall.folder / "one.log").read_text()
+    assert "Another evaluator" in hall.roles.log("one").read_text()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,23 +24,33 @@ from stream.admin import end_offsets, ensure_topics
 from stream.events import Interaction, encode
 from stream.records import decode_announcement
 from stream.topics import TopicNames
+from tests.kafka.role_commands import RoleCommands
 from tests.model.circles import RECIPE, rounds
 from tests.stream.circle_log import CONFIG, PARTITIONS, USERS
 
-ROOT = Path(__file__).parents[2]
 #: Rounds of clicks: 105 users, some 2,200 judged events in each of two cycles.
 COLUMNS = rounds(USERS, 42)
 NOW_MS = time.time_ns() // 10**6 - 3_600_000
 
 
 class School:
-    """A stream that is judged, and trainers that read it; whatever it started it stops."""
+    """A stream that is judged, and trainers that read it."""
 
     def __init__(self, bootstrap: str, prefix: str, folder: Path) -> None:
         self.bootstrap, self.folder = bootstrap, folder
         self.names = TopicNames(prefix)
         ensure_topics(bootstrap, self.names, PARTITIONS)
-        self.started: list[subprocess.Popen[bytes]] = []
+        self.roles = RoleCommands(
+            folder,
+            {
+                "KAFKA__BOOTSTRAP": bootstrap,
+                "KAFKA__PREFIX": prefix,
+                "KAFKA__PARTITIONS": PARTITIONS,
+                "SCORER__FILTER_SEEN": "false",
+                "SESSIONS__GAP_MS": "1d",
+                "TRAINER__NICE": "0",
+            },
+        )
 
     def lay(self) -> None:
         """Every click, in the past."""
@@ -77,28 +85,12 @@ class School:
 
     def start(self, name: str, *options: str) -> subprocess.Popen[bytes]:
         """`hopstream trainer` with folders of its own."""
-        ours = {key: value for key, value in os.environ.items() if not key.startswith("HOPSTREAM_")}
-        environment = ours | {
-            "HOPSTREAM_KAFKA__BOOTSTRAP": self.bootstrap,
-            "HOPSTREAM_KAFKA__PREFIX": self.names.prefix,
-            "HOPSTREAM_KAFKA__PARTITIONS": str(PARTITIONS),
-            "HOPSTREAM_SCORER__FILTER_SEEN": "false",
-            "HOPSTREAM_SESSIONS__GAP_MS": "1d",
-            "HOPSTREAM_TRAINER__DATA_DIR": str(self.folder / name / "trainer"),
-            "HOPSTREAM_MODELS__DIR": str(self.folder / name / "models"),
-            "HOPSTREAM_TRAINER__NICE": "0",
-        }
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self.started.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "ops.cli", "trainer", "--every", "2205", *options],
-                    cwd=ROOT,
-                    env=environment,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                )
-            )
-        return self.started[-1]
+        return self.roles.start(
+            name,
+            *("trainer", "--every", "2205", *options),
+            TRAINER__DATA_DIR=self.folder / name / "trainer",
+            MODELS__DIR=self.folder / name / "models",
+        )
 
     def once(self, name: str) -> list[dict[str, Any]]:
         """The cycles of one that does what is due."""
@@ -111,18 +103,12 @@ class School:
         manifests = {version: registry.manifest(version) for version in registry.list()}
         return {version: (told["files"], told["offsets"]) for version, told in manifests.items()}
 
-    def stop(self) -> None:
-        for process in self.started:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
-
 
 @pytest.fixture
 def school(bootstrap: str, prefix: str, tmp_path: Path) -> Iterator[School]:
     made = School(bootstrap, prefix, tmp_path)
     yield made
-    made.stop()
+    made.roles.stop()
 
 
 @pytest.mark.timeout(300)  # three processes that import torch, after one another
@@ -134,7 +120,7 @@ def test_a_killed_trainer_publishes_what_an_undisturbed_one_does(school: School)
     school.lay()
     school.judge(0.6)
     first = school.start("killed")
-    log = school.folder / "killed.log"
+    log = school.roles.log("killed")
     assert eventually(lambda: "waits for a version" in log.read_text(), 60)
     Registry(school.folder / "killed" / "models").publish(version)
     shutil.copytree(school.folder / "killed" / "models", school.folder / "whole" / "models")
@@ -150,7 +136,7 @@ def test_a_killed_trainer_publishes_what_an_undisturbed_one_does(school: School)
     rest = school.once("killed")
     whole = school.once("whole")
 
-    assert [one["verdict"] for one in whole] == ["none", "publish"], (school.folder / "whole.log").read_text()
+    assert [one["verdict"] for one in whole] == ["none", "publish"], school.roles.log("whole").read_text()
     assert len(rest) <= 1  # none, where the kill came after the snapshot
     assert school.outcome("killed") == school.outcome("whole")
     assert set(school.outcome("whole")) == {"000001", "000002"}
