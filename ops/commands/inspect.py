@@ -104,7 +104,7 @@ def model(
 
     Exit status: 0 shown, alarms or not; 1 damaged; 2 usage; 4 no such version or data set.
 
-    Example: hopstream inspect model 000001 --dataset ml-latest-small
+    Example: hopstream inspect model 000001 --dataset ml-100k
     """
     # OpenMP reads this when torch is imported: threads that spin while they wait take the cores from others.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -136,7 +136,7 @@ def theme(
 
     Exit status: 0 shown; 1 damaged; 2 usage; 4 no such version, theme or data set.
 
-    Example: hopstream inspect theme 4 -n 5 --dataset ml-latest-small
+    Example: hopstream inspect theme 4 -n 5 --dataset ml-100k
     """
     from ops.portraits import theme as portrait
     from ops.portraits.opening import titles
@@ -170,7 +170,7 @@ def item(
 
     Exit status: 0 shown; 1 damaged; 2 usage; 4 no such version, item or data set.
 
-    Example: hopstream inspect item 1 -n 5 --dataset ml-latest-small
+    Example: hopstream inspect item 1 -n 5 --dataset ml-100k
     """
     from ops.portraits import item as portrait
     from ops.portraits.opening import titles
