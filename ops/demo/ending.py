@@ -7,17 +7,18 @@ However much was sent, each is waited for as long as it gets on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 from ops.demo.quality import all_judged, events_and_judgements, newest_report
-from ops.demo.versions import newest_cycles
+from ops.demo.versions import in_cycle, newest_cycles
 from ops.demo.waiting import Waiting
 from ops.errors import OpsError
 from stream.cycles import every_of
 from stream.settings import Settings
 
-#: How long the evaluator may stand still before what waits is told as waiting: a list may never come.
-JUDGE_S = 30.0
+#: How long evaluator or trainer may stand still before one goes on without: a list may never come.
+STILL_S = 30.0
 #: How long a cycle of the trainer may take, beside everything else.
 LEARN_S = 600.0
 
@@ -43,28 +44,34 @@ def judge(waiting: Waiting, settings: Settings) -> None:
     through = waiting.while_moving(
         lambda: all_judged(newest_report(folder), ends),
         lambda: newest_report(folder)["positions"],
-        patience_s=JUDGE_S,
+        patience_s=STILL_S,
     )
     if not through:
         waiting.told.say("[learn] the evaluator stands still; what it has not judged is told as waiting")
 
 
-def learn(waiting: Waiting, settings: Settings) -> None:
+def learn(waiting: Waiting, settings: Settings, loaded: Mapping[int, int]) -> None:
     """The trainer has taken what was judged, but for less than a cycle; where cycles go by time, it is not
-    waited for."""
+    waited for. ``loaded``: where the events topic ended, by partition, once histories lay there: they make no
+    cycle due."""
     wanted = every_of(settings.trainer.every).events
     if wanted is None:
         return
     folder, ends = settings.trainer.data_dir, events_and_judgements(settings)["events"]
-    through = waiting.while_moving(
-        lambda: behind(newest_cycles(folder)["positions"], ends) < wanted,
-        lambda: newest_cycles(folder)["cycles"],
-        patience_s=LEARN_S,
-    )
-    if not through:
+
+    def learned() -> bool:
+        left = behind(newest_cycles(folder)["positions"], loaded, ends)
+        return left < wanted and not in_cycle(folder, LEARN_S)
+
+    def moved() -> float:
+        return time.monotonic() if in_cycle(folder, LEARN_S) else float(newest_cycles(folder)["cycles"])
+
+    if not waiting.while_moving(learned, moved, patience_s=STILL_S):
         waiting.told.say("[learn] the trainer stands still; not everything is learned")
 
 
-def behind(positions: Mapping[str, int], ends: Mapping[int, int]) -> int:
-    """Records between where somebody is, by partition, and where a topic ends."""
-    return sum(max(0, end - positions.get(str(number), 0)) for number, end in ends.items())
+def behind(positions: Mapping[str, int], first: Mapping[int, int], ends: Mapping[int, int]) -> int:
+    """Records from ``first`` to ``ends``, by partition, that whoever is at ``positions`` has not taken."""
+    return sum(
+        max(0, end - max(positions.get(str(number), 0), first.get(number, 0))) for number, end in ends.items()
+    )

@@ -96,7 +96,7 @@ def run(plan: Plan, supervisor: Supervisor, told: Told) -> dict[str, Any]:
     observer = Observer(settings.kafka.bootstrap, settings)
     waiting = Waiting(supervisor, observer, told)
     try:
-        _prepare(plan, parts, settings, waiting)
+        loaded = _prepare(plan, parts, settings, waiting)
         with (
             told.phase("replay", f"{len(parts.stream):,} events as clicks; every click changes a list"),
             replay_shown(settings, told.say) as show,
@@ -105,7 +105,7 @@ def run(plan: Plan, supervisor: Supervisor, told: Told) -> dict[str, Any]:
             settle(waiting, line)
         with told.phase("learn", "the last clicks are judged and learned"):
             judge(waiting, settings)
-            learn(waiting, settings)
+            learn(waiting, settings, loaded)
             settle(waiting, line)
             judge(waiting, settings)
         told.show(line())
@@ -164,8 +164,9 @@ def _settings(plan: Plan, bootstrap: str) -> Settings:
     return load()
 
 
-def _prepare(plan: Plan, parts: Parts, settings: Settings, waiting: Waiting) -> None:
-    """Worker and scorer up, histories loaded, version 1 trained and serving."""
+def _prepare(plan: Plan, parts: Parts, settings: Settings, waiting: Waiting) -> dict[int, int]:
+    """Worker and scorer up, histories loaded, version 1 trained and serving; returns where the events topic
+    ends with the histories."""
     bootstrap, names = settings.kafka.bootstrap, TopicNames(settings.kafka.prefix)
     supervisor, observer, told = waiting.supervisor, waiting.observer, waiting.told
     with told.phase("data", f"{len(parts.history):,} events of returning users become their histories"):
@@ -175,6 +176,7 @@ def _prepare(plan: Plan, parts: Parts, settings: Settings, waiting: Waiting) -> 
         loading = Background(lambda: _load(plan, parts, bootstrap, names))
         waiting.until(lambda: loading.done)
         loading.result()
+    loaded = admin.end_offsets(bootstrap, names.events)
     with told.phase("warm start", f"Fuxi-MME learns from the first {parts.num_warm:,} clicks"):
         budget = ["--part", "warm", "--budget", f"{plan.warm_s}s", "--seed", str(plan.seed)]
         supervisor.start(
@@ -187,6 +189,7 @@ def _prepare(plan: Plan, parts: Parts, settings: Settings, waiting: Waiting) -> 
             raise NeverSettled(f"(version 1 made {_num_by_version(observer)} of {wanted} lists)")
     supervisor.start(verb("trainer"))
     observer.begin()
+    return loaded
 
 
 def _load(plan: Plan, parts: Parts, bootstrap: str, names: TopicNames) -> None:

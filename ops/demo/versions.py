@@ -6,11 +6,12 @@ Knows: the registry and the trainer's report. Does not know: why.
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 from model.registry import Registry
-from stream.training import REPORT
+from stream.training import PLAN, REPORT
 
 TOLD = ("cycles", "rejected", "kept", "waited", "rolled_back", "event_to_weights_s")
 
@@ -29,3 +30,13 @@ def newest_cycles(trainer: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {**dict.fromkeys(TOLD, 0), "event_to_weights_s": {}, "positions": {}}
     return found
+
+
+def in_cycle(trainer: Path, longest_s: float) -> bool:
+    """Whether the trainer carries out a cycle now, begun not longer ago than that."""
+    plan = trainer / PLAN
+    try:
+        pending = json.loads(plan.read_text())["cycle"] == newest_cycles(trainer)["cycles"]
+        return bool(pending and time.time() - plan.stat().st_mtime < longest_s)
+    except FileNotFoundError:
+        return False

@@ -13,7 +13,7 @@ import pytest
 
 from ops.demo import ending
 from ops.demo.ending import NeverSettled, behind, judge, learn, settle
-from ops.demo.versions import newest_cycles, told_versions
+from ops.demo.versions import in_cycle, newest_cycles, told_versions
 from ops.demo.waiting import Waiting
 from stream.settings import Settings
 
@@ -75,21 +75,21 @@ def test_standing_still_once_is_enough_to_give_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("every", "behind", "said"),
+    ("every", "clicks", "said"),
     [("2000", 1999, 0), ("2000", 2000, 1), ("10m", 100_000, 0)],
     ids=["less than a cycle", "a cycle", "by time"],
 )
 def test_a_trainer_that_stands_still_is_told_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: str, behind: int, said: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: str, clicks: int, said: int
 ) -> None:
-    """It is waited for until less than a cycle is left; where cycles go by time, not at all."""
+    """It is waited for until less than a cycle of clicks is left, however many histories were loaded before
+    them; where cycles go by time, not at all."""
     trainer = Settings().trainer.model_copy(update={"data_dir": tmp_path, "every": every})
     settings = Settings().model_copy(update={"trainer": trainer})
-    (tmp_path / "report.json").write_text(json.dumps({"positions": {"0": 5000}, "cycles": 3}))
-    monkeypatch.setattr(ending, "events_and_judgements", lambda _: {"events": {0: 5000 + behind}})
+    monkeypatch.setattr(ending, "events_and_judgements", lambda _: {"events": {0: 5000 + clicks}})
     told: list[str] = []
 
-    learn(waiting(Observer(0, 1), told), settings)
+    learn(waiting(Observer(0, 1), told), settings, {0: 5000})
 
     assert [line for line in told if "trainer stands still" in line] == told
     assert len(told) == said
@@ -112,11 +112,22 @@ def test_an_evaluator_that_stands_still_is_told_of(
     assert len(told) == (waits > 0)
 
 
-def test_how_far_a_trainer_is_behind_counts_every_partition(tmp_path: Path) -> None:
-    """Before its first report it is behind with all; what it read beyond the end counts nothing."""
-    ends = {0: 100, 1: 50}
+def test_a_cycle_that_was_begun_is_waited_for_until_it_takes_too_long(tmp_path: Path) -> None:
+    """Begun: its plan is written, the report does not count it yet."""
+    assert not in_cycle(tmp_path, 60.0)
+    (tmp_path / "plan.json").write_text(json.dumps({"cycle": 0, "topic_id": "t", "stop": {}}))
+    assert in_cycle(tmp_path, 60.0)
+    assert not in_cycle(tmp_path, 0.0)
+    (tmp_path / "report.json").write_text(json.dumps({"positions": {}, "cycles": 1}))
+    assert not in_cycle(tmp_path, 60.0)
 
-    assert behind(newest_cycles(tmp_path)["positions"], ends) == 150
+
+def test_how_far_a_trainer_is_behind_counts_every_partition(tmp_path: Path) -> None:
+    """Before its first report it is behind with all but what was there first; what it read beyond the end
+    counts nothing."""
+    first, ends = {0: 30, 1: 10}, {0: 100, 1: 50}
+
+    assert behind(newest_cycles(tmp_path)["positions"], first, ends) == 110
     (tmp_path / "report.json").write_text(json.dumps({"positions": {"0": 80, "1": 60}}))
-    assert behind(newest_cycles(tmp_path)["positions"], ends) == 20
+    assert behind(newest_cycles(tmp_path)["positions"], first, ends) == 20
     assert told_versions(tmp_path / "none", tmp_path / "none")["cycles"] == 0
