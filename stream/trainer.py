@@ -36,7 +36,7 @@ from stream.trainer_rows import TrainerRows
 MAX_KEPT: Final = 50_000
 #: Judged events after which a gate that has too few users is asked no more.
 MAX_POOLED: Final = 20_000
-#: So many times more loaded than waits to be learned: histories are coming in, and what waits goes on to.
+#: So many times more loaded than clicked: histories are coming in, and the clicks wait for the next slice.
 LOADING: Final = 20
 #: Times in a row that clicks may end in weights that fail the sanity checks; then they are learned by nobody.
 MAX_FAILED: Final = 3
@@ -193,7 +193,7 @@ class Trainer:
         self.serving.arrays = self.learner.to_arrays()
         if self.previous is None:
             self.forgotten = []
-        loading = LOADING * len(self.waiting) < len(taken.known)
+        loading = LOADING * len(taken.clicks) < len(taken.known)
         if not self.waiting or loading:
             return None, []
         for click in self.waiting:

@@ -60,6 +60,7 @@ class TrainerRows:
             seen.setdefault(user, []).append(item)
         part.rows.settle()
         for name, line in zip(part.rows.items, part.rows.lines, strict=True):
+            self.lines.pop(name, None)  # to the end: the oldest go first
             self.lines[name] = line.copy()
         for name in list(self.lines)[: -ROWS.max_items]:
             del self.lines[name]

@@ -50,17 +50,18 @@ def judge(waiting: Waiting, settings: Settings) -> None:
         waiting.told.say("[learn] the evaluator stands still; what it has not judged is told as waiting")
 
 
-def learn(waiting: Waiting, settings: Settings, loaded: Mapping[int, int]) -> None:
+def learn(waiting: Waiting, settings: Settings, loaded: Mapping[int, int], num_users: int) -> None:
     """The trainer has taken what was judged, but for less than a cycle; where cycles go by time, it is not
-    waited for. ``loaded``: where the events topic ended, by partition, once histories lay there: they make no
-    cycle due."""
+    waited for. ``loaded``: where the events topic ended, by partition, once the histories of so many users
+    lay there: of them each user's last event alone makes a cycle due."""
     wanted = every_of(settings.trainer.every).events
     if wanted is None:
         return
     folder, ends = settings.trainer.data_dir, events_and_judgements(settings)["events"]
 
     def learned() -> bool:
-        left = behind(newest_cycles(folder)["positions"], loaded, ends)
+        positions = newest_cycles(folder)["positions"]
+        left = behind(positions, loaded, ends) + num_users * (behind(positions, {}, loaded) > 0)
         return left < wanted and not in_cycle(folder, LEARN_S)
 
     def moved() -> float:

@@ -105,7 +105,7 @@ def run(plan: Plan, supervisor: Supervisor, told: Told) -> dict[str, Any]:
             settle(waiting, line)
         with told.phase("learn", "the last clicks are judged and learned"):
             judge(waiting, settings)
-            learn(waiting, settings, loaded)
+            learn(waiting, settings, loaded, len(set(parts.history.user.tolist())))
             settle(waiting, line)
             judge(waiting, settings)
         told.show(line())

@@ -8,7 +8,7 @@ import pytest
 from model.catalogue import Catalogue
 from model.config import ModelConfig
 from model.version import Version
-from stream.lessons import Click, Slice
+from stream.lessons import Click, Slice, arrays_of, told_arrays
 from stream.trainer_rows import TrainerRows
 from tests.model.untrained_version import untrained
 
@@ -78,3 +78,20 @@ def test_users_of_whom_nothing_is_known_make_no_row_and_no_list(version: Version
     assert rows.lines == {}
     assert len(told["tenth"]) == 0
     assert told["counts"].tolist() == [0, len(USERS)]
+
+
+def test_a_snapshot_between_two_slices_changes_nothing(version: Version) -> None:
+    """Lines, their order and how high they stand go on to the last bit, as a killed trainer's must."""
+    undisturbed, killed = made(version, a_slice("new")), TrainerRows(version)
+    killed.restore(
+        arrays_of(told_arrays(undisturbed.lines)), arrays_of(told_arrays(undisturbed.exposure.to_arrays()))
+    )
+    for rows in (undisturbed, killed):
+        for item in ("newer", "item-9", "new"):
+            rows.take(a_slice(item), version, filter_seen=True)
+
+    assert list(killed.lines) == list(undisturbed.lines) == ["newer", "new"]  # the newest made last
+    assert all(np.array_equal(killed.lines[item], undisturbed.lines[item]) for item in killed.lines)
+    theirs, ours = undisturbed.exposure.to_arrays(), killed.exposure.to_arrays()
+    assert all(np.array_equal(theirs[name], ours[name]) for name in theirs)
+    assert len(ours["tenth"]) > 0

@@ -75,12 +75,12 @@ def test_standing_still_once_is_enough_to_give_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("every", "clicks", "said"),
-    [("2000", 1999, 0), ("2000", 2000, 1), ("10m", 100_000, 0)],
-    ids=["less than a cycle", "a cycle", "by time"],
+    ("every", "clicks", "users", "said"),
+    [("2000", 1999, 0, 0), ("2000", 2000, 0, 1), ("2000", 1400, 600, 1), ("10m", 100_000, 0, 0)],
+    ids=["less than a cycle", "a cycle", "a cycle with last events of histories", "by time"],
 )
 def test_a_trainer_that_stands_still_is_told_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: str, clicks: int, said: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: str, clicks: int, users: int, said: int
 ) -> None:
     """It is waited for until less than a cycle of clicks is left, however many histories were loaded before
     them; where cycles go by time, not at all."""
@@ -89,7 +89,7 @@ def test_a_trainer_that_stands_still_is_told_of(
     monkeypatch.setattr(ending, "events_and_judgements", lambda _: {"events": {0: 5000 + clicks}})
     told: list[str] = []
 
-    learn(waiting(Observer(0, 1), told), settings, {0: 5000})
+    learn(waiting(Observer(0, 1), told), settings, {0: 5000}, users)
 
     assert [line for line in told if "trainer stands still" in line] == told
     assert len(told) == said
