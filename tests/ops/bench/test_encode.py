@@ -14,38 +14,32 @@ from ops.bench import encode
 from ops.bench.appending import Users
 
 
-def test_users_grow_by_one_position_per_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the first turn every request costs one position of each sequence, without decoding."""
+@pytest.mark.parametrize(
+    ("lengths", "still", "cold", "warm"),
+    [
+        ({"global": 9, "local": 4}, None, 13, 2),
+        ({"global": 30, "local": 4, "theme:0": 6, "theme:1": 5}, encode.STILL, 45, 3),
+    ],
+    ids=["every sequence grows", "a click leaves the second theme's as it is"],
+)
+def test_users_grow_by_one_position_per_sequence(
+    lengths: dict[str, int], still: str | None, cold: int, warm: int
+) -> None:
+    """After the first turn every request costs one position of each sequence that grows, without decoding;
+    others are answered from what is kept."""
     catalogue = Catalogue([f"item-{number}" for number in range(50)])
-    config = ModelConfig(dim=16, streams=2, heads=2, sequences=("global", "local"))
-    version = encode._untrained(catalogue, config)
-    users = Users(catalogue.items, {"global": 9, "local": 4}, random.Random(0), num=3, routed_by=encode.NAME)
+    kinds = tuple(dict.fromkeys(kind.split(":")[0] for kind in lengths))
+    config = ModelConfig(dim=16, streams=2, heads=2, sequences=kinds)
+    version = encode._untrained(catalogue, config, themed="theme" in kinds)
+    users = Users(catalogue.items, lengths, random.Random(0), num=3, routed_by=encode.NAME, still=still)
     scorer = encode.Scorer(version, device="cpu", cache_bytes=1 << 24, threads=1, extend=encode.extend)
-    cold = scorer.rank(users.ask(), 0).lists
+    first = scorer.rank(users.ask(), 0).lists
 
     users.grow()
-    warm = scorer.rank(users.ask(), 0).lists
+    second = scorer.rank(users.ask(), 0).lists
 
-    assert [ranked.positions for ranked in cold] == [13] * 3
-    assert [ranked.positions for ranked in warm] == [2] * 3
-
-
-def test_a_click_leaves_the_second_themes_sequence_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three of four sequences grow by one position; the fourth is answered from what is kept."""
-    catalogue = Catalogue([f"item-{number}" for number in range(50)])
-    version = encode._untrained(catalogue, ModelConfig(dim=16, streams=2, heads=2), themed=True)
-    lengths = {"global": 30, "local": 4, "theme:0": 6, "theme:1": 5}
-    users = Users(
-        catalogue.items, lengths, random.Random(0), num=3, routed_by=encode.NAME, still=encode.STILL
-    )
-    scorer = encode.Scorer(version, device="cpu", cache_bytes=1 << 24, threads=1, extend=encode.extend)
-    cold = scorer.rank(users.ask(), 0).lists
-
-    users.grow()
-    warm = scorer.rank(users.ask(), 0).lists
-
-    assert [ranked.positions for ranked in cold] == [45] * 3
-    assert [ranked.positions for ranked in warm] == [3] * 3
+    assert [ranked.positions for ranked in first] == [cold] * 3
+    assert [ranked.positions for ranked in second] == [warm] * 3
 
 
 def test_the_step_alone_extends_every_slot_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
