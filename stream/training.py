@@ -4,8 +4,8 @@ Knows: the order of steps, the registry, the files in the trainer's folder. Does
 
 A cycle: 1 its ranges are written to the plan, 2 the candidate is judged, 3 published (or the version that
 serves is rolled back), 4 announced, 5 the next candidate is learned, 6 the snapshot replaces the one before,
-7 the report. If we die before 6, the same plan is carried out again from the snapshot before and gives the
-same candidate; what was published meanwhile is recognised and not published again.
+7 the report, which a restart makes up for. If we die before 6, the same plan is carried out again from the
+snapshot before and gives the same candidate; what was published meanwhile is not published again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,9 +103,9 @@ class Training:
             self.lessons, base, self.registry.load, self.where.config, filter_seen=self.where.filter_seen
         )
         unpack(state["trainer"], self.trainer)
-        self.positions = dict(state["positions"])
-        self.counts = Counts(**state["counts"])
+        self.positions, self.counts = dict(state["positions"]), Counts(**state["counts"])
         self.waited_s.extend(state["waited_s"])
+        self._report_again()
         log.info("goes on after %d cycles, %s serves", self.counts.cycles, base.name)
         return True
 
@@ -198,11 +198,10 @@ class Training:
 
     def report(self) -> dict[str, Any]:
         """What all cycles came to."""
-        counts = {name: getattr(self.counts, name) for name in Counts.__dataclass_fields__}
         serving = None if self.trainer is None else self.trainer.base.name
         positions = {str(partition): offset for partition, offset in self.positions.items()}
         waited = {"event_to_weights_s": latency_s(self.waited_s)}
-        return counts | waited | {"serving": serving, "positions": positions}
+        return asdict(self.counts) | waited | {"serving": serving, "positions": positions}
 
     def _after(self, trainer: Trainer, decision: Decision) -> tuple[str, str, str | None]:
         if decision.verdict is Verdict.PUBLISH:
@@ -237,6 +236,12 @@ class Training:
         self.waited_s.extend(self._published_s)
         self.metrics.published(time.time(), written_s)
         return str(decision.verdict), decision.reason, version.name
+
+    def _report_again(self) -> None:
+        """Where we died between a snapshot and its report; what the newest cycle said is lost with it."""
+        path, mine = self.where.folder / REPORT, self.report()
+        if not path.exists() or json.loads(path.read_text())["cycles"] != mine["cycles"]:
+            replace_json(path, mine)
 
     def _prune(self) -> None:
         try:
@@ -279,15 +284,15 @@ class Training:
         if current is None or current.version != current.newest or trained.offsets is None:
             return None
         manifest = self.registry.manifest(current.version)
-        same = manifest["parent"] == trained.parent and manifest["offsets"] == trained.offsets.to_json()
-        return current.version if same else None
+        ours = trained.parent, trained.offsets.to_json()
+        return current.version if (manifest["parent"], manifest["offsets"]) == ours else None
 
     def _keep(self, trainer: Trainer) -> None:
         state = {
             "topic_id": self.lessons.topic_id,
             "base": trainer.base.name,
             "positions": self.positions,
-            "counts": {name: getattr(self.counts, name) for name in Counts.__dataclass_fields__},
+            "counts": asdict(self.counts),
             "waited_s": list(self.waited_s),
             "lessons": self.lessons.state(),
             "trainer": packed(trainer),

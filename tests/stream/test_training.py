@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from model import gate, watch
 from stream import cycles, trainer
+from stream.training import REPORT
 from tests.stream import circle_log
 from tests.stream.circle_log import Fake, first_version, log, verdicts
 
@@ -142,6 +144,7 @@ def test_killed_anywhere_it_publishes_the_same_versions(
         circle_log.small_gate(monkeypatch)
         copy.run()
         assert outcome(copy) == expected, fatal
+        assert told_cycles(copy) == told_cycles(whole) == 2, fatal
         assert {one.version for one in copy.announced} == {"000002"}
     assert count() == fatal - 1 >= 5  # plan, directory, what serves, snapshot, report
 
@@ -150,6 +153,11 @@ def copied(fake: Fake, name: str) -> Fake:
     copy = Fake(fake.folder.with_name(name), fake.records, fake.every)
     shutil.copytree(fake.folder, copy.folder)
     return copy
+
+
+def told_cycles(fake: Fake) -> int:
+    """As the report on disk has it, which others read."""
+    return int(json.loads((fake.folder / "trainer" / REPORT).read_text())["cycles"])
 
 
 def outcome(fake: Fake) -> tuple[Any, ...]:
