@@ -9,6 +9,7 @@ noise off the result is that of one process. Alone, every function here does not
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +27,9 @@ def joined(processes: int) -> Iterator[None]:
     if processes < 2:
         yield
         return
+    # Default arguments there are the group of the moment: imported later, as an optimiser does, they would
+    # keep it, and with it gloo's threads, which then may abort the process as Python ends.
+    importlib.import_module("torch.distributed.nn.functional")
     dist.init_process_group("gloo")
     try:
         yield
