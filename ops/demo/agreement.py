@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from model.columns import EventColumns
+from model.leader import JUDGED
 from model.lineage import TWIN
 from model.memory import Memory, MemoryConfig
 from model.provisional import ProvisionalConfig
@@ -36,7 +37,7 @@ SAME_SHARE = 0.99
 
 @dataclass(slots=True)
 class Compared:
-    """One line, its ten best items after each event."""
+    """One line, its JUDGED best items after each event."""
 
     lists: int = 0
     same: int = 0  # the same items in the same order
@@ -129,10 +130,10 @@ def compared(again: Iterable[After], judged: Mapping[tuple[str, int], Judgement]
             continue
         for name, items in after.lines.items():
             line = found.lines.setdefault(name, Compared())
-            theirs = judgement.lines[name].items[: len(items)] if name in judgement.lines else []
+            theirs = judgement.lines[name].items[:JUDGED] if name in judgement.lines else []
             line.lists += 1
             line.same += theirs == items
-            line.shared += len({*theirs} & {*items}) / max(1, len(items))
+            line.shared += len({*theirs} & {*items}) / len(items) if items else float(theirs == items)
             if theirs != items and line.first is None:
                 line.first = f"{after.user} after {after.number} events: {theirs} live, {items} offline"
     return found

@@ -196,8 +196,11 @@ def test_a_version_that_reads_sessions_is_refused() -> None:
         next(lists_after(version, Memory(), made.columns, 0, ROWS))
 
 
+TEN = [f"place {number}" for number in range(1, 11)]
+
+
 def judgement(items: list[str], version: str = "000001", events: int = 3) -> Judgement:
-    line = Line(version=version, items=[*items, "further"])
+    line = Line(version=version, items=items)
     state = StateRef(topic_id="t", partition=0, offset=9, events=events)
     return Judgement(user="ann", state=state, epoch=1, lines={"served": line, "model": line}, made_ms=0)
 
@@ -215,6 +218,26 @@ def test_what_differs_is_counted_and_shown() -> None:
     [problem] = disagreements(found)
     assert "Of 150 lists of the line model, 2 are not" in problem
     assert "ann after 3 events: ['b', 'a'] live, ['a', 'b'] offline" in problem
+
+
+@pytest.mark.parametrize(
+    ("offline", "live", "same", "shared"),
+    [
+        (["a"], ["a", "b"], 0, 1.0),
+        ([], ["a"], 0, 0.0),
+        ([], [], 1, 1.0),
+        (TEN, [*TEN, "eleventh"], 1, 1.0),
+    ],
+    ids=["goes on", "empty offline", "both empty", "eleventh place"],
+)
+def test_lists_are_held_against_each_other_to_the_tenth_place(
+    offline: list[str], live: list[str], same: int, shared: float
+) -> None:
+    """A list that ends earlier is another one; two empty ones are alike."""
+    found = compared([After("ann", 3, {"model": offline})], newest_of([judgement(live)]), "000001")
+    line = found.lines["model"]
+
+    assert (line.same, line.shared) == (same, shared)
 
 
 def test_a_fall_back_is_not_compared() -> None:
