@@ -10,7 +10,7 @@ import torch
 from model.adapters import KINDS, Adapters, TokenMixture
 from model.backbone import Adaptable
 from model.families import build
-from tests.model.test_backbone_laws import MME, NUM_ROWS, ONE, N, told
+from tests.model.small_backbones import MME, NUM_ROWS, ONE, N, told
 
 NETWORKS = {
     "fuxi-mme": MME,

@@ -1,8 +1,6 @@
 """Publishing and loading: complete or absent, and every file vouched for."""
 
 import json
-import multiprocessing
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -231,94 +229,6 @@ def test_parts_that_do_not_fit_are_refused_when_loaded(
 
     with pytest.raises(VersionDamaged, match=r"000001/index.npy"):
         registry.load("000001")
-
-
-class Killed(BaseException):
-    """The process died here: no handler of ours runs for it."""
-
-
-@pytest.mark.parametrize(
-    ("where", "name"),
-    [
-        (store, "write"),
-        (store, "write_manifest"),
-        (store, "sync"),
-        (os, "replace"),
-        (os, "fsync"),
-        (Path, "rename"),
-    ],
-)
-def test_a_publication_killed_at_any_step_changes_nothing(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: object, name: str
-) -> None:
-    """What is listed, serves and lies there is as before, and the next publication goes through."""
-    registry.publish(trained(seed=1))
-    before, listed = registry.current(), list(registry.list())
-
-    def killed(*_: object, **__: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(where, name, killed)
-        with pytest.raises(Killed):
-            registry.publish(trained(seed=2))
-
-    assert registry.current() == before
-    assert list(registry.list()) == listed
-    assert registry.load("000001").manifest["seed"] == 1
-    assert registry.publish(trained(seed=3)).manifest["seed"] == 3
-    assert list(registry.list()) == ["000001", "000002"]
-
-
-def _die_while_publishing(directory: Path, step: str) -> None:
-    def dead(*_: object, **__: object) -> None:
-        os._exit(9)
-
-    setattr(module.os if step == "replace" else store, step, dead)
-    Registry(directory).publish(trained(seed=2))
-
-
-@pytest.mark.parametrize("step", ["write_manifest", "replace"])
-def test_a_dead_publisher_leaves_no_trace_after_the_next_one(tmp_path: Path, step: str) -> None:
-    """A process that really dies leaves its lock and its files; the next publisher clears them away."""
-    directory = tmp_path / "models"
-    registry = Registry(directory)
-    registry.publish(trained(seed=1))
-    process = multiprocessing.get_context("spawn").Process(
-        target=_die_while_publishing, args=(directory, step)
-    )
-    process.start()
-    process.join()
-
-    assert process.exitcode == 9
-    assert list(registry.list()) == ["000001"]
-    assert registry.publish(trained(seed=3)).name == "000002"
-    assert not list(directory.glob(".building-*"))
-    assert registry.load("000002").manifest["seed"] == 3
-
-
-def _publish_some(directory: Path, seed: int) -> None:
-    for _ in range(3):
-        Registry(directory).publish(trained(seed=seed))
-
-
-def test_two_publishers_at_once_do_not_collide(tmp_path: Path) -> None:
-    """Two processes with three versions each make six, all loadable, and epoch 6."""
-    directory = tmp_path / "models"
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_publish_some, args=(directory, seed)) for seed in (1, 2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    registry = Registry(directory)
-    current = registry.current()
-
-    assert [process.exitcode for process in processes] == [0, 0]
-    assert list(registry.list()) == [f"{number:06d}" for number in range(1, 7)]
-    assert current is not None
-    assert (current.version, current.epoch) == ("000006", 6)
-    assert {registry.load(name).manifest["seed"] for name in registry.list()} == {1, 2}
 
 
 def test_a_broken_current_file_is_refused_and_named(registry: Registry, tmp_path: Path) -> None:

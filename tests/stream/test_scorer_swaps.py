@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from stream.hotswap import HotSwap
 from stream.run_scorer import RESCORED_BESIDE, Role
-from tests.stream.test_run_scorer import (
+from tests.stream.scripted_scorer import (
     Consumer,
     Record,
     World,
@@ -20,11 +21,14 @@ from tests.stream.test_run_scorer import (
     hands,
     nothing_new,
     request,
+    scripted,
     states,
-    world,
 )
 
-__all__ = ["world"]
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return scripted(tmp_path)
 
 
 def test_a_slow_first_load_is_no_stalled_rebalance(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
