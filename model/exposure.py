@@ -56,6 +56,9 @@ class Exposure:
         self._num_clicks = 0  # ever
         self._clicks: dict[str, tuple[float, int]] = {}  # item → (decayed, as of which click)
 
+    def __contains__(self, item: str) -> bool:
+        return item in self._clicks
+
     def listed(self, vector_D: npt.ArrayLike, tenth: float) -> None:
         """A list was made for a user of this vector; ``tenth``: the cosine of its PLACESth known item."""
         place = self._num_lists % LISTS

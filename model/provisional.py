@@ -113,8 +113,8 @@ class ProvisionalRows:
 
     def passed(self, item: str) -> None:
         """A click that makes no row and tells none where to point, as the item needs none or nothing is known
-        of the user; for a row that is there it counts."""
-        self.exposure.clicked(item if item in self._places else None)
+        of the user; for a row that is there, or was when the exposure began, it counts."""
+        self.exposure.clicked(item if item in self._places or item in self.exposure else None)
         self._settle_now_and_then()
 
     def settle(self) -> None:

@@ -80,6 +80,18 @@ def test_users_of_whom_nothing_is_known_make_no_row_and_no_list(version: Version
     assert told["counts"].tolist() == [0, len(USERS)]
 
 
+def test_they_count_for_a_row_of_an_earlier_slice(version: Version) -> None:
+    """Which stays as it was, but may stand as high as all its clicks place it."""
+    rows = made(version, a_slice("new"))
+    line = rows.lines["new"].copy()
+    rows.take(a_slice("new", past=[]), version, filter_seen=True)
+
+    told = rows.exposure.to_arrays()
+    assert np.array_equal(rows.lines["new"], line)
+    assert told["as_of"].tolist() == [2 * len(USERS)]
+    assert told["clicks"][0] > 1.9 * len(USERS)  # all, decayed a little
+
+
 def test_a_snapshot_between_two_slices_changes_nothing(version: Version) -> None:
     """Lines, their order and how high they stand go on to the last bit, as a killed trainer's must."""
     undisturbed, killed = made(version, a_slice("new")), TrainerRows(version)
