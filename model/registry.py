@@ -60,7 +60,7 @@ class Registry:
             return msgspec.json.decode(path.read_bytes(), type=Current)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise VersionDamaged(f"{path}: {error}.") from None
 
     def list(self) -> Sequence[str]:
@@ -249,9 +249,12 @@ class Registry:
 
     def _clear_unannounced(self, current: Current) -> None:
         """Remove what a publisher that died left behind; called under the lock."""
-        for name in self._numbered():
-            if int(name) > int(current.newest):
-                shutil.rmtree(self._directory / name)
+        unannounced = [name for name in self._numbered() if int(name) > int(current.newest)]
+        if len(unannounced) > 1:  # a publisher that died leaves one
+            told = "is missing or old: put it back from a copy, or move the directory away"
+            raise VersionDamaged(f"{self._directory} holds {unannounced[-1]}, but its {CURRENT} {told}.")
+        for name in unannounced:
+            shutil.rmtree(self._directory / name)
         self._clear_removed()
         for path in self._directory.glob(f"{BUILDING}*"):
             if _abandoned(path):
@@ -260,6 +263,8 @@ class Registry:
     def _clear_removed(self) -> None:
         for path in self._directory.glob(f"{REMOVED}*"):
             shutil.rmtree(path)
+        for path in self._directory.glob(".current-*"):  # whoever wrote it died, for we hold the lock
+            path.unlink()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

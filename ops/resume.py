@@ -15,6 +15,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from ops.datasets.table import EventTable
 from stream import clients
+from stream.errors import BrokerUnreachable
 from stream.events import Interaction, decode
 from stream.partition import partition_of
 
@@ -89,7 +90,10 @@ def _newest_between(
     now_ms = time.time_ns() // 1_000_000
     reader.seek(place, start)
     while reader.position(place) < until:
-        for record in reader.poll(timeout_ms=clients.SILENCE_MS).get(place, []):
+        polled = reader.poll(timeout_ms=clients.SILENCE_MS).get(place, [])
+        if not polled and reader.position(place) < until:
+            raise BrokerUnreachable(f"({place.topic} {place.partition} gave nothing from {start} on)")
+        for record in polled:
             event = decode(record.value, now_ms) if record.offset < until else None
             row = rows.row_of(event) if isinstance(event, Interaction) else None
             newest = newest if row is None else row

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -43,7 +44,7 @@ class RoleLog:
         return list(self._tails.get(role, ()))
 
     def close(self) -> None:
-        with self._writing:
+        with self._writing, suppress(OSError):
             self._file.close()
 
     def _copy(self, role: str, pipe: IO[bytes]) -> None:
@@ -55,6 +56,8 @@ class RoleLog:
 
     def _write(self, role: str, line: str) -> None:
         with self._writing:
-            if not self._file.closed:
+            if self._file.closed:
+                return
+            with suppress(OSError):  # a full disk: roles go on, and their latest lines are in `tail`
                 self._file.write(f"{time.strftime('%H:%M:%S')} {role:9} | {line}\n")
                 self._file.flush()

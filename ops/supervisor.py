@@ -168,7 +168,10 @@ class Supervisor:
     def stop_all(self) -> None:
         """Stop every role, the youngest first."""
         for name in reversed(list(self._children)):
-            self.stop(name)
+            try:
+                self.stop(name)
+            except OSError as error:  # of a full disk, say; the others are still to be stopped
+                self.log.note(name, f"may be running still: {error}")
 
     def _spawn(self, role: Role) -> _Child:
         ready_file = self._folder / f"{role.name}.ready"

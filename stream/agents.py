@@ -19,6 +19,7 @@ from stream.acks import Acks
 from stream.events import Forget, Interaction, Malformed, Rescore, decode_record
 from stream.history import Delivery, Rules, User
 from stream.metrics.worker import WorkerMetrics
+from stream.outgoing import kept
 from stream.requests import Cause, build
 from stream.themes import Router
 from stream.users import Users
@@ -141,7 +142,8 @@ def _refuse(event: Any, malformed: Malformed, parts: Parts) -> asyncio.Future[An
         "partition": str(message.partition).encode(),
         "offset": str(message.offset).encode(),
     }
-    return parts.send_dead_letter(event.key, event.value or b"", None, headers)
+    key, value = kept(event.key, event.value)
+    return parts.send_dead_letter(key, value, None, headers)
 
 
 def _is_backfill(headers: Iterable[tuple[str, bytes]] | dict[str, bytes] | None) -> bool:

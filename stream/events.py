@@ -172,6 +172,8 @@ def id_problem(value: str) -> str | None:
     """Why this cannot be an id, or None."""
     if not value:
         return "is empty"
+    if "\0" in value:  # what separates the parts of an identity, and stands before names of our own
+        return "holds a NUL character"
     if len(value) <= MAX_ID_BYTES // 4:  # at most 4 bytes a character: the usual case, without encoding
         return None
     num_bytes = len(value.encode())

@@ -149,9 +149,10 @@ class Lessons:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`. Raises StateDamaged, KeyError, ValueError."""
+        memory = Memory.from_arrays(arrays_of(state["memory"]), self.memory.config)  # may be too large by now
         self._following.restore(state["following"])
         self._loading = set(state["loading"])
-        self.memory = Memory.from_arrays(arrays_of(state["memory"]), self.memory.config)
+        self.memory = memory
 
 
 def told_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:

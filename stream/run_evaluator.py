@@ -30,6 +30,7 @@ from stream.groups import WarmStart
 from stream.intake import EVENTS, JUDGEMENTS, LISTS, Intake, Place, Record
 from stream.intake_record import intake_record
 from stream.metrics.evaluator import EvaluatorMetrics
+from stream.outgoing import kept
 from stream.records import Quality, encode_quality
 from stream.topics import TopicNames
 
@@ -272,8 +273,8 @@ class Role:
             ("offset", str(record.offset).encode()),
         ]
         topic = self.parts.names.dead_letters
-        future = self.parts.producer.send(topic, key=record.key, value=record.value or b"", headers=headers)
-        future.get(timeout=CONFIRM_S)
+        key, value = kept(record.key, record.value)
+        self.parts.producer.send(topic, key=key, value=value, headers=headers).get(timeout=CONFIRM_S)
 
     def _commit(self) -> None:
         offsets = {

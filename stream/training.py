@@ -25,9 +25,10 @@ from model.errors import ModelError
 from model.finetune import TuneConfig
 from model.gate import Decision, Verdict, enough
 from model.registry import Registry
-from model.version import Trained, trained_through
+from model.version import Trained, Version, trained_through
 from stream import snapshot
 from stream.announcing import published, rolled_back
+from stream.errors import StateDamaged
 from stream.intake import Record
 from stream.lessons import Lessons
 from stream.metrics.trainer import TrainerMetrics
@@ -86,23 +87,20 @@ class Training:
         """From the snapshot, if there is one of this topic and of versions that are still there."""
         path = self.where.folder / SNAPSHOT
         try:
-            state = snapshot.load(path, KIND, VERSION)
-            if state is None:
+            if (state := snapshot.load(path, KIND, VERSION)) is None:
                 return False
             if state["topic_id"] != self.lessons.topic_id:
-                log.warning("the events topic was made anew; what was learned of the old one is set aside")
+                log.warning("the events topic was made anew; the snapshot is set aside")
                 path.replace(path.with_name(SNAPSHOT + ".old"))
                 return False
-            base = self.registry.load(state["base"])
-        except (snapshot.SnapshotDamaged, ModelError) as error:
-            log.error("%s", error)
+            trainer = self._new_trainer(base := self.registry.load(state["base"]))
+            unpack(state["trainer"], trainer)
+            self.lessons.restore(state["lessons"])  # all or nothing
+        except (snapshot.SnapshotDamaged, StateDamaged, ModelError, KeyError, TypeError, ValueError) as error:
+            log.error("the snapshot is set aside, and the topic read again: %s", error)
             path.replace(path.with_name(SNAPSHOT + ".damaged"))
             return False
-        self.lessons.restore(state["lessons"])
-        self.trainer = Trainer(
-            self.lessons, base, self.registry.load, self.where.config, filter_seen=self.where.filter_seen
-        )
-        unpack(state["trainer"], self.trainer)
+        self.trainer = trainer
         self.positions, self.counts = dict(state["positions"]), Counts(**state["counts"])
         self.waited_s.extend(state["waited_s"])
         self._report_again()
@@ -129,9 +127,7 @@ class Training:
             log.warning("what serves cannot be read: %s", error)
             return self.trainer is not None
         if self.trainer is None:
-            self.trainer = Trainer(
-                self.lessons, base, self.registry.load, self.where.config, filter_seen=self.where.filter_seen
-            )
+            self.trainer = self._new_trainer(base)
             log.info("begins as version %s", base.name)
             return True
         log.warning("version %s serves instead of %s: goes on from it", base.name, self.trainer.base.name)
@@ -236,6 +232,10 @@ class Training:
         self.waited_s.extend(self._published_s)
         self.metrics.published(time.time(), written_s)
         return str(decision.verdict), decision.reason, version.name
+
+    def _new_trainer(self, base: Version) -> Trainer:
+        load, told = self.registry.load, self.where
+        return Trainer(self.lessons, base, load, told.config, filter_seen=told.filter_seen)
 
     def _report_again(self) -> None:
         """Where we died between a snapshot and its report; what the newest cycle said is lost with it."""

@@ -44,7 +44,7 @@ def is_click(value: bytes | None) -> bool:
     """Whether this event asks for a list as a user's click does: not an erasure, not a request to rescore."""
     try:
         return value is not None and _kinds.decode(value).event == "interaction"
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
 
 

@@ -171,7 +171,10 @@ def test_a_worker_without_its_broker_stops_when_told(tmp_path: Path, prefix: str
 
 
 def test_rubbish_among_good_events_stops_nobody(town: Town) -> None:
-    """A thousand malformed records: each in dead-letters once, with its reason; all good ones applied."""
+    """A thousand malformed records: each in dead-letters once, with its reason; all good ones applied.
+
+    One more is as large as a client may write, which with a reason would be too large to be written again.
+    """
     rng = random.Random(5)
     good = clicks(1000)
     raw = encode(good[0])
@@ -194,6 +197,7 @@ def test_rubbish_among_good_events_stops_nobody(town: Town) -> None:
         sender.send(town.names.events, bad[number % len(bad)](), b"u1", partition=number % PARTITIONS)
         key = event.user.encode()
         sender.send(town.names.events, encode(event), key, partition=partition_of(event.user, PARTITIONS))
+    sender.send(town.names.events, b"x" * 1_010_000, b"u1", partition=0)
     sender.flush()
     sender.close()
 
@@ -204,10 +208,10 @@ def test_rubbish_among_good_events_stops_nobody(town: Town) -> None:
             found.append((headers["partition"], headers["offset"], headers["reason"]))
         return found
 
-    town.wait_until(lambda: len(letters()) >= 1000, "a thousand dead letters")
+    town.wait_until(lambda: len(letters()) >= 1001, "a thousand dead letters and one")
     ledger = balance(town.broker.bootstrap, town.settings)
 
-    assert len(letters()) == len({place[:2] for place in letters()}) == 1000
+    assert len(letters()) == len({place[:2] for place in letters()}) == 1001
     assert {reason for _, _, reason in letters()} <= set(REASONS)
     assert len({reason for _, _, reason in letters()}) >= 6
     town.wait_until(lambda: balance(town.broker.bootstrap, town.settings).balanced, "all good ones applied")

@@ -10,6 +10,7 @@ import pytest
 
 from model import registry as module
 from model import store
+from model.errors import VersionDamaged
 from model.registry import Registry
 from tests.model.tiny_version import trained
 
@@ -105,3 +106,37 @@ def test_two_publishers_at_once_do_not_collide(tmp_path: Path) -> None:
     assert current is not None
     assert (current.version, current.epoch) == ("000006", 6)
     assert {registry.load(name).manifest["seed"] for name in registry.list()} == {1, 2}
+
+
+def test_versions_whose_current_file_is_lost_are_not_overwritten(registry: Registry, tmp_path: Path) -> None:
+    """Nothing tells then which of them were announced: the next publisher is refused and touches none."""
+    for seed in range(3):
+        registry.publish(trained(seed=seed))
+    lost = tmp_path / "models" / "current.json"
+    raw = lost.read_bytes()
+    lost.unlink()
+    with pytest.raises(VersionDamaged, match=r"holds 000003, but its current.json is missing or old"):
+        registry.publish(trained(seed=9))
+    lost.write_bytes(raw)
+
+    assert list(registry.list()) == ["000001", "000002", "000003"]
+    assert registry.publish(trained(seed=9)).name == "000004"
+
+
+def test_an_announcement_that_failed_leaves_no_file_for_long(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, say: what serves goes on, and the next publisher clears away."""
+    for seed in range(2):
+        registry.publish(trained(seed=seed))
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            registry.rollback()
+    assert list((tmp_path / "models").glob(".current-*"))
+    assert registry.publish(trained(seed=3)).name == "000003"
+    assert not list((tmp_path / "models").glob(".current-*"))

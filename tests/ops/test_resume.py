@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka import TopicPartition
 
 from ops.datasets.building import TableBuilder
 from ops.datasets.table import EventTable
-from ops.resume import Rows, remaining
+from ops.resume import Rows, _newest_between, remaining
+from stream.errors import BrokerUnreachable
 from stream.events import Interaction
 from stream.partition import partition_of
 
@@ -67,3 +72,19 @@ def test_events_of_others_are_no_rows() -> None:
         Interaction(ts=1, user="ann", item="x", type="skip", source="set"),
     ):
         assert rows.row_of(other) is None
+
+
+def test_a_broker_that_goes_away_is_not_waited_for_for_ever() -> None:
+    """Records are owed and none comes: it ends with a word of where."""
+
+    class Silent:
+        def seek(self, *_: object) -> None: ...
+
+        def position(self, _: object) -> int:
+            return 3
+
+        def poll(self, timeout_ms: int) -> dict[object, list[object]]:
+            return {}
+
+    with pytest.raises(BrokerUnreachable, match="t 0 gave nothing from 3 on"):
+        _newest_between(cast(Any, Silent()), Rows(table([("a", "x", 1)])), TopicPartition("t", 0), 3, 9)

@@ -169,6 +169,18 @@ def test_the_log_names_the_role_of_each_line(supervisor: Supervisor, tmp_path: P
     assert "two       | there" in said
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_a_full_disk_stops_nobody_and_keeps_nobody_from_being_stopped(tmp_path: Path, heard: Heard) -> None:
+    """Lines of roles are lost to the file and are in the tail; each role is told to end."""
+    (tmp_path / "roles.log").symlink_to("/dev/full")
+    with Supervisor(tmp_path, policy=QUICK, on_event=heard) as supervisor:
+        for name in ("one", "two"):
+            supervisor.start(role(name, READY, f"print('from {name}')\n", OBEY, WAIT))
+        assert processes.eventually(lambda: supervisor.log.tail("two") == ["from two"], 10)
+
+    assert heard.events[-2:] == [("two", Happened.STOPPED), ("one", Happened.STOPPED)]
+
+
 def test_memory_counts_every_process(supervisor: Supervisor) -> None:
     """A role that holds 60 MB shows in the sum, and the peak is kept."""
     before = supervisor.memory_bytes()

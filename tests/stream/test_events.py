@@ -59,6 +59,7 @@ def test_a_good_event_is_read_and_unknown_fields_are_no_error() -> None:
         (changed(user=7), "wrong_type"),
         (changed(user=""), "bad_id"),
         (changed(item="x" * 257), "bad_id"),
+        (changed(user="u\0"), "bad_id"),
         (changed(item="é" * 129), "bad_id"),
         (changed(ts=-1), "bad_time"),
         (changed(ts=1 << 60), "bad_time"),
@@ -88,9 +89,12 @@ def test_no_bytes_raise(raw: bytes) -> None:
     assert not isinstance(found, Malformed) or found.reason in REASONS
 
 
-@given(st.text(min_size=1, max_size=40), st.integers(0, NOW))
+@given(
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40),
+    st.integers(0, NOW),
+)
 def test_what_is_written_is_read(name: str, ts: int) -> None:
-    """Any text is an id, in any script."""
+    """Any text without NUL is an id, in any script."""
     event = Interaction(ts=ts, user=name, item=name, type="click")
 
     assert decode(encode(event), NOW) == event

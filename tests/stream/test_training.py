@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from model import gate, watch
+from model.memory import Memory
 from stream import cycles, trainer
 from stream.training import REPORT
 from tests.stream import circle_log
@@ -200,6 +201,26 @@ def test_a_version_published_by_hand_becomes_the_base(fake: Fake) -> None:
 
     assert verdicts(told) == ["none", "publish"]
     assert fake.registry.manifest("000003")["parent"] == "000002"
+
+
+def test_a_memory_that_is_larger_than_allowed_by_now_is_learned_again(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody lowered the limit: the snapshot is set aside whole, and cycles begin anew."""
+    fake.run(most=1)
+
+    def too_large(*_: object) -> None:
+        raise ValueError("24 items, at most 10")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Memory, "from_arrays", too_large)
+        training = fake.training()
+
+    assert training.trainer is None
+    assert training.counts.cycles == 0
+    assert training.lessons.histories() == []
+    assert (fake.folder / "trainer" / "snapshot.damaged").exists()
+    assert verdicts(fake.run(most=2)) == ["none", "publish"]
 
 
 def test_without_a_version_it_waits(tmp_path: Path) -> None:

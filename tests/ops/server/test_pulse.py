@@ -100,8 +100,10 @@ def test_nothing_grows_for_ever() -> None:
 def test_only_clicks_are_timed() -> None:
     """What erases, what asks for a fresh list and what is no event are none."""
     click = Interaction(ts=1, user="u", item="i", type="click")
+    too_deep = b'{"x": ' + b"[" * 9_000 + b"]" * 9_000 + b"}"
 
     assert is_click(encode(click))
     assert [
-        is_click(value) for value in (encode(Forget(user="u")), encode(Rescore(user="u")), b"{", None)
-    ] == [False] * 4
+        is_click(value)
+        for value in (encode(Forget(user="u")), encode(Rescore(user="u")), b"{", None, too_deep)
+    ] == [False] * 5
