@@ -155,6 +155,13 @@ def topic_ids(bootstrap: str, topics: Sequence[str]) -> dict[str, str]:
         return {name: str(found["topic_id"]) for name, found in _described(client, topics).items()}
 
 
+def shapes(bootstrap: str, topics: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Topic name → (its id, its number of partitions); absent topics are left out."""
+    with _admin(bootstrap) as client:
+        described = _described(client, topics).items()
+        return {name: (str(found["topic_id"]), len(found["partitions"])) for name, found in described}
+
+
 def cluster_id(bootstrap: str) -> str:
     """Id of the cluster: the same for as long as its data live."""
     return wait_for_broker(bootstrap).cluster_id

@@ -18,6 +18,7 @@ from stream import admin
 from stream.acks import Acks
 from stream.agents import Parts, follow_events
 from stream.consumer import App, patient_recovery
+from stream.generation import Generation
 from stream.history import Rules
 from stream.metrics.worker import WorkerMetrics
 from stream.settings import Settings
@@ -54,7 +55,7 @@ def build(settings: Settings, bootstrap: str, ready_file: Path | None = None) ->
             settings=settings,
             bootstrap=bootstrap,
             events_topic=names.events,
-            ids=ids,
+            generation=Generation(lambda: admin.shapes(bootstrap, [names.events, names.changelog])),
             directory=directory,
             pulse=pulse,
             ready_file=ready_file,

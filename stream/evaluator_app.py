@@ -15,9 +15,10 @@ from typing import IO, Final
 
 from model.errors import ModelError
 from stream import clients
-from stream.admin import ensure_topics, topic_ids
+from stream.admin import ensure_topics, shapes, topic_ids
 from stream.errors import StreamError
 from stream.evaluator import Evaluator
+from stream.generation import Generation
 from stream.groups import WarmStart, first_version
 from stream.history import Rules
 from stream.metrics.evaluator import EvaluatorMetrics
@@ -55,6 +56,7 @@ def build(settings: Settings, bootstrap: str, ready_file: Path | None) -> Role:
         trained_through=partial(through, settings.models.dir, topic_id),
     )
     metrics = EvaluatorMetrics(folder)
+    read = [names.events, names.judgements, names.recommendations]
     serve(metrics.registry, settings.metrics.host, settings.metrics.evaluator_port)
     return Role(
         Parts(
@@ -69,6 +71,7 @@ def build(settings: Settings, bootstrap: str, ready_file: Path | None) -> Role:
             report_ms=settings.evaluator.report_ms,
             ready_file=ready_file,
             first_version=Looking(settings.models.dir),
+            check=Generation(lambda: shapes(bootstrap, read)).check,
             metrics=metrics,
         )
     )

@@ -65,6 +65,7 @@ class Parts:
     report_ms: int
     ready_file: Path | None
     first_version: Callable[[], WarmStart | None]
+    check: Callable[[], None]  # raises StreamError where topics were made anew
     metrics: EvaluatorMetrics
 
 
@@ -164,8 +165,8 @@ class Role:
 
     def _turn(self) -> None:
         parts = self.parts
-        if parts.evaluator.warm is None:
-            parts.evaluator.warm = parts.first_version()
+        parts.check()
+        parts.evaluator.warm = parts.evaluator.warm or parts.first_version()
         self._poll()
         if self._intake.work():
             self._taken_s, self._changed = time.monotonic(), True
@@ -263,8 +264,7 @@ class Role:
         """Keep a record that cannot be read; counted by the evaluator."""
         role, number = place
         log.warning("%s %d/%d refused: %s", role, number, record.offset, wrong)
-        reason = "bad_judgement" if role == JUDGEMENTS else "bad_list"
-        self.parts.metrics.refused(reason)
+        self.parts.metrics.refused(reason := "bad_judgement" if role == JUDGEMENTS else "bad_list")
         headers = [
             ("reason", reason.encode()),
             ("detail", wrong.encode(errors="replace")[:1024]),

@@ -22,7 +22,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from stream.cycles import MAX_RECORDS, Every, in_order, num_due, stops
-from stream.errors import BrokerUnreachable, StreamError
+from stream.errors import StreamError
 from stream.intake import Record
 from stream.intake_record import intake_record
 from stream.telling_cycles import Cycled
@@ -87,7 +87,7 @@ class Role:
                 if until_end and not worked and self._complete():
                     break
             return parts.training.report()
-        except (KafkaError, BrokerUnreachable, OSError) as error:
+        except (KafkaError, StreamError, OSError) as error:
             raise TrainerGaveUp(f"{error!r}") from error
         finally:
             parts.consumer.close(timeout_ms=5000)

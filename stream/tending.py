@@ -1,4 +1,4 @@
-"""What a worker does beside its events: beat, watch for stalls, follow versions, check topic ids, give up.
+"""What a worker does beside its events: beat, watch for stalls, follow versions, check topics, give up.
 
 Knows: how a Faust app shows its partitions and progress, how the process ends.
 Does not know: what an event does to a state.
@@ -18,10 +18,9 @@ import faust
 
 from model.errors import ModelError
 from model.registry import Registry
-from stream import admin
 from stream.agents import Parts
 from stream.clients import quiet_clients
-from stream.errors import BrokerUnreachable
+from stream.generation import LOOK_S, Generation, TopicsChanged
 from stream.metrics.exposition import serve
 from stream.settings import Settings
 from stream.statedir import bytes_under
@@ -35,7 +34,6 @@ GAVE_UP = 70
 BEAT_S = 0.25
 WATCH_S = 0.5
 VERSIONS_S = 1.0
-IDS_S = 20.0
 REPORT_S = 10.0
 
 
@@ -55,7 +53,7 @@ class Tended:
     settings: Settings
     bootstrap: str
     events_topic: str
-    ids: dict[str, str]  # topic name -> id, as at the start
+    generation: Generation
     directory: Path
     pulse: Pulse
     ready_file: Path | None
@@ -110,7 +108,7 @@ def tend(tended: Tended) -> None:
 
     app.on_partitions_revoked.connect(forget_states, weak=False)
     app.on_rebalance_complete.connect(forget_states, weak=False)
-    for task in (_quiet, _show_metrics, _beat, _watch, _follow_versions, _check_ids, _report):
+    for task in (_quiet, _show_metrics, _beat, _watch, _follow_versions, _check_topics, _report):
         app.task(_bound(task, tended))
 
 
@@ -188,19 +186,17 @@ def adopt_themes(registry: Registry, parts: Parts) -> None:
             parts.router = Router(registry.load_themes(current.version), current.version)
             versions.adopted(current.version, current.epoch, time.time())
             log.info("routing by the themes of version %s", current.version)
-    except ModelError as error:
+    except (ModelError, OSError) as error:
         log.warning("themes refused: %s", error)
 
 
-async def _check_ids(tended: Tended) -> None:
+async def _check_topics(tended: Tended) -> None:
     while True:
-        await asyncio.sleep(IDS_S)
+        await asyncio.sleep(LOOK_S)
         try:
-            now = await asyncio.to_thread(admin.topic_ids, tended.bootstrap, list(tended.ids))
-        except BrokerUnreachable:
-            continue  # away; that says nothing about the topics
-        if now != tended.ids:
-            give_up("a topic was deleted or made again; its state starts anew")
+            await asyncio.to_thread(tended.generation.check)
+        except TopicsChanged as error:
+            give_up(str(error))
 
 
 async def _report(tended: Tended) -> None:

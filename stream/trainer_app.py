@@ -21,6 +21,7 @@ from stream import admin, clients
 from stream.announcing import announce
 from stream.cycles import every_of
 from stream.errors import SettingsInvalid, StreamError
+from stream.generation import Generation
 from stream.history import Rules
 from stream.judged import judged_through
 from stream.lessons import Lessons
@@ -79,6 +80,12 @@ def build(
         num_partitions=settings.kafka.partitions,
         metrics=TrainerMetrics(trainer.data_dir),
     )
+    generation = Generation(lambda: admin.shapes(bootstrap, [names.events]))
+
+    def limits() -> dict[int, int]:
+        generation.check()
+        return _limits(bootstrap, settings, names)
+
     serve(training.metrics.registry, settings.metrics.host, settings.metrics.trainer_port)
     return Role(
         Parts(
@@ -86,7 +93,7 @@ def build(
             consumer=clients.consumer(bootstrap, max_poll_records=2000, fetch_max_wait_ms=100),
             training=training,
             every=every,
-            limits=lambda: _limits(bootstrap, settings, names),
+            limits=limits,
             lock=lock,
             ready_file=ready_file,
             tell=tell,

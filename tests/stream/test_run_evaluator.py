@@ -110,6 +110,7 @@ def role(broker: Any, folder: Path) -> Role:
             report_ms=60_000,
             ready_file=None,
             first_version=lambda: None,
+            check=lambda: None,
             metrics=EvaluatorMetrics(folder),
         )
     )
