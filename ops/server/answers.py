@@ -133,6 +133,7 @@ class Answering:
                 n=question.n,
                 exclude=frozenset(question.exclude),
                 category=question.category,
+                num_in_category=self.shelf.num_in(question.category),
                 seen=own.seen(),
                 rejected=own.rejected(),
             ),

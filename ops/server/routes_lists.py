@@ -111,7 +111,12 @@ def router(parts: Parts) -> APIRouter:
             candidates,
             answering.shelf.categories,
             answering.rules,
-            Asked(n=n, exclude=frozenset(exclude or ()), category=category),
+            Asked(
+                n=n,
+                exclude=frozenset(exclude or ()),
+                category=category,
+                num_in_category=answering.shelf.num_in(category),
+            ),
         )
         parts.telemetry.chosen(chosen)
         shown = [

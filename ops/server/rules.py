@@ -77,6 +77,7 @@ class Asked:
     n: int
     exclude: Collection[str] = frozenset()
     category: str | None = None
+    num_in_category: int | None = None  # items that are of it; None: nobody counted
     seen: Collection[str] = frozenset()  # the user's own items, where they are left out
     rejected: Collection[str] = frozenset()  # items the user said no to lately
 
@@ -114,8 +115,13 @@ def choose(
     in_category: Counter[str] = Counter()
     if asked.n < 1:
         return Chosen(shown, left_out)
+    left = asked.num_in_category
     for candidate in candidates:
+        if left == 0:
+            break  # all of the category are through; else one that nobody has costs the whole catalogue
         categories = categories_of(candidate.item)
+        if left is not None and asked.category in categories:
+            left -= 1
         rule = _barred(candidate.item, categories, rules, asked)
         cap = rules.cap_per_category
         if rule is None and cap and any(in_category[name] >= cap for name in categories):

@@ -6,7 +6,7 @@ Knows: item records, of which the newest of an item wins. Does not know: Kafka, 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 
 from stream.events import Item
@@ -21,6 +21,7 @@ class Shelf:
     def __init__(self, max_items: int) -> None:
         self._max_items = max_items
         self._items: OrderedDict[str, Item] = OrderedDict()
+        self._in_category: Counter[str] = Counter()
         self.revision = 0  # grows with every change
         self._searched = -1  # revision of what follows
         self._text = ""
@@ -33,14 +34,18 @@ class Shelf:
     def put(self, item: Item) -> None:
         """Keep what a record says."""
         self.revision += 1
+        self._forget(self._items.get(item.item))
         self._items[item.item] = item
         self._items.move_to_end(item.item)
+        self._in_category.update({*item.categories})
         if len(self._items) > self._max_items:
-            self._items.popitem(last=False)
+            self._forget(self._items.popitem(last=False)[1])
 
     def drop(self, item: str) -> None:
         """The record of this item was taken back."""
-        if self._items.pop(item, None) is not None:
+        dropped = self._items.pop(item, None)
+        if dropped is not None:
+            self._forget(dropped)
             self.revision += 1
 
     def get(self, item: str) -> Item | None:
@@ -53,6 +58,16 @@ class Shelf:
     def categories(self, item: str) -> Sequence[str]:
         known = self._items.get(item)
         return () if known is None else known.categories
+
+    def num_in(self, category: str | None) -> int | None:
+        """Items of this category; None for none."""
+        return None if category is None else self._in_category[category]
+
+    def _forget(self, gone: Item | None) -> None:
+        for category in () if gone is None else {*gone.categories}:
+            self._in_category[category] -= 1
+            if not self._in_category[category]:
+                del self._in_category[category]
 
     def search(self, words: str, n: int, weight: Callable[[str], float]) -> list[str]:
         """At most ``n`` items whose titles hold these words as they stand, whatever their case.

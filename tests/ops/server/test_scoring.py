@@ -158,6 +158,15 @@ def test_nobody_looks_further_than_the_last_place() -> None:
     assert chosen(Rules(), Asked(n=2, exclude={"f"})) == ("ab", {})
 
 
+def test_nobody_looks_behind_the_last_of_a_category() -> None:
+    """Where it is known how many there are, barred ones among them; of a category that nobody has, none."""
+    assert chosen(Rules(), Asked(n=9, exclude={"b"}, category="red", num_in_category=2)) == (
+        "a",
+        {"b": "exclude"},
+    )
+    assert chosen(Rules(), Asked(n=9, category="green", num_in_category=0)) == ("", {})
+
+
 def test_boosts_add_up() -> None:
     """The item's own and those of its categories."""
     rules = Rules.parsed([], ["item:a=0.5", "category:red=-0.2"], 0)

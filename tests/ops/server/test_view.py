@@ -105,6 +105,18 @@ def test_a_shelf_is_bounded() -> None:
     assert shelf.search("bbb", 5, lambda _: 0.0) == []
 
 
+def test_a_shelf_counts_its_categories() -> None:
+    """Records that replace, items that are taken back and those past the bound are counted off."""
+    shelf = Shelf(2)
+    for item, categories in (("a", ["red", "red"]), ("a", ["red", "blue"]), ("b", ["red"]), ("c", ["blue"])):
+        shelf.put(Item(item=item, title=None, categories=categories))
+    assert [shelf.num_in(name) for name in ("red", "blue", "green")] == [1, 1, 0]
+    assert shelf.num_in(None) is None
+
+    shelf.drop("b")
+    assert [shelf.num_in(name) for name in ("red", "blue")] == [0, 1]
+
+
 def test_two_versions_are_mapped_and_a_withdrawn_one_is_not(tmp_path: Path) -> None:
     """The one that serves and the one before; after a rollback what was withdrawn is gone."""
     registry = Registry(tmp_path)
