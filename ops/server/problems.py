@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from model.errors import VersionDamaged
 from ops.server import schema
 
 log = logging.getLogger("hopstream.server")
@@ -72,4 +73,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(Unavailable, unavailable)
+    app.add_exception_handler(VersionDamaged, unavailable)  # of a registry that cannot be read
     app.add_exception_handler(Exception, unexpected)

@@ -228,6 +228,24 @@ async def test_versions_are_listed_and_taken_back(hall: Hall) -> None:
     assert (await call(hall, "POST", "/models/rollback", json={"to": "../x"})).status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"), [("GET", "/models", None), ("POST", "/models/rollback", {"to": "000001"})]
+)
+async def test_a_registry_that_cannot_be_read_is_a_problem_with_a_name(
+    hall: Hall, method: str, path: str, body: dict[str, str] | None
+) -> None:
+    """Whatever damaged it: cut off, or no text at all."""
+    hall.parts.registry.publish(trained())
+    file = hall.parts.models_dir / "current.json"
+    raw = file.read_bytes()
+    for damaged in (raw[:20], raw.replace(b"000001", b"00\xff001", 1)):
+        file.write_bytes(damaged)
+        told = await call(hall, method, path, **({} if body is None else {"json": body}))
+
+        assert told.status_code == 503
+        assert "current.json" in told.json()["detail"]
+
+
 async def test_readiness_has_its_reasons(hall: Hall) -> None:
     """Alive is not ready."""
     assert (await call(hall, "GET", "/health/ready")).status_code == 200
