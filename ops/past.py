@@ -64,7 +64,7 @@ def states_then(
         if isinstance(event, Interaction):
             then.user.apply(event, "fold", record.offset, rules, router)
         elif isinstance(event, Forget):
-            then.user.forget("fold", record.offset)
+            then.user.forget("fold", record.offset, record.timestamp)
         elif isinstance(event, Rescore):
             then.user.rescore("fold", record.offset)
     return found

@@ -80,7 +80,7 @@ def handle(event: Any, parts: Parts) -> None:
     user = parts.users.get(event.key, parts.topic_id())
     delivery = user.delivery(parts.topic_id(), message.offset)
     if delivery is Delivery.NEW:
-        parts.count(_apply(user, decoded, message.offset, parts))
+        parts.count(_apply(user, decoded, message, parts))
     else:
         parts.count(delivery.value)
     # A record that comes again is written again: after a crash the local store may hold an update whose
@@ -92,8 +92,8 @@ def handle(event: Any, parts: Parts) -> None:
     parts.acks.track(event, sent)
 
 
-def _apply(user: User, decoded: Interaction | Forget | Rescore, offset: int, parts: Parts) -> str:
-    topic_id = parts.topic_id()
+def _apply(user: User, decoded: Interaction | Forget | Rescore, message: Any, parts: Parts) -> str:
+    topic_id, offset = parts.topic_id(), message.offset
     if isinstance(decoded, Interaction):
         sessions = user.value.next_session
         outcome = user.apply(decoded, topic_id, offset, parts.rules, parts.router).value
@@ -101,7 +101,7 @@ def _apply(user: User, decoded: Interaction | Forget | Rescore, offset: int, par
             _count_session(user, parts)
         return outcome
     if isinstance(decoded, Forget):
-        user.forget(topic_id, offset)
+        user.forget(topic_id, offset, _written_ms(message))
         return "forgotten"
     user.rescore(topic_id, offset)
     return "rescored"
@@ -125,12 +125,17 @@ def _ask(
         user=decoded.user,
         partition=message.partition,
         type=decoded.type if isinstance(decoded, Interaction) else type(decoded).__name__.lower(),
-        produced_ms=round(message.timestamp * 1000),
+        produced_ms=_written_ms(message),
         forgets=isinstance(decoded, Forget),
     )
     value = build(user, parts.router, cause, sample_share=parts.sample_share)
     parts.metrics.event_to_request.observe(max(0.0, time.time() - message.timestamp))
     return parts.send_request(event.key, value, message.partition, {})
+
+
+def _written_ms(message: Any) -> int:
+    seconds: float = message.timestamp
+    return round(seconds * 1000)
 
 
 def _refuse(event: Any, malformed: Malformed, parts: Parts) -> asyncio.Future[Any]:

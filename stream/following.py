@@ -67,7 +67,7 @@ class Following:
             return Told(became=Became.REFUSED)
         user = self._users.setdefault(event.user, User.new(topic_id))
         self.num_events -= len(user.items)
-        told = _apply(user, event, topic_id, offset, self._rules, self._router)
+        told = _apply(user, event, topic_id, offset, now_ms, self._rules, self._router)
         self.num_events += len(user.items)
         self._users.move_to_end(event.user)
         while self.num_events > self._max_events and len(self._users) > 1:
@@ -101,6 +101,7 @@ def _apply(
     event: Interaction | Forget | Rescore,
     topic_id: str,
     offset: int,
+    now_ms: int,
     rules: Rules,
     router: Router,
 ) -> Told:
@@ -110,6 +111,6 @@ def _apply(
         became = Became.REPEATED if outcome in _REPEATED else Became.APPLIED
         return Told(became=became, user=event.user, item=event.item, outcome=outcome, repeat=repeat)
     if isinstance(event, Forget):
-        user.forget(topic_id, offset)
+        user.forget(topic_id, offset, now_ms)
         return Told(became=Became.FORGOT, user=event.user)
     return Told(became=Became.RESCORED, user=event.user)

@@ -19,7 +19,7 @@ from stream.events import Interaction, id_digest
 from stream.rerouted import themes_of, window
 from stream.sessions import EMPTY, closes, extend
 from stream.themes import Router, choose, leading, summed
-from stream.windows import moved_global, moved_history
+from stream.windows import horizon_ms, moved_global, moved_history
 
 if TYPE_CHECKING:
     from stream.settings import Settings
@@ -162,12 +162,13 @@ class User:
         """A NEW request for a fresh list: nothing changes but the offset."""
         self._reached(topic_id, offset)
 
-    def forget(self, topic_id: str, offset: int) -> None:
-        """Erase everything but the offset, and the time before which nothing may come back."""
-        horizon_ms = max(self.value.clock_ms, self.value.horizon_ms)
+    def forget(self, topic_id: str, offset: int, written_ms: int) -> None:
+        """Erase everything but the offset, and the time up to which nothing may come back: at the latest
+        ``written_ms``, of the erasure's record, for the user's own clock may have been ahead."""
+        until_ms = min(max(self.value.clock_ms, self.value.horizon_ms), written_ms)
         self.__init__(User.new(topic_id).value)  # type: ignore[misc]
         self.value.applied = offset
-        self.value.horizon_ms = horizon_ms
+        self.value.horizon_ms = until_ms
 
     def themes(self, router: Router) -> tuple[tuple[int, float], ...]:
         """Themes of the open session, from its events so far; () when none is known."""
@@ -280,9 +281,8 @@ class User:
         forgotten = moved_history([len(session.items) for session in self.closed], rules.keep_events)
         if forgotten:
             gone = self.closed[:forgotten]
-            value.horizon_ms = max(value.horizon_ms, *(max(session.times_ms()) for session in gone))
-            del self.closed[:forgotten]
-            del value.closed[:forgotten]
+            del self.closed[:forgotten], value.closed[:forgotten]
+            value.horizon_ms = max(value.horizon_ms, horizon_ms(gone, self.closed))
             self._closed_themes = None
             self._triples = None
             self._lay_out()

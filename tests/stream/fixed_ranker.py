@@ -103,7 +103,7 @@ class World:
         return self._request(name, type)
 
     def forget(self, name: str) -> Asking:
-        self.users[name].forget("t", self.offset)
+        self.users[name].forget("t", self.offset, 1_000 * (self.offset + 1))
         return self._request(name, "forget", forgets=True)
 
     def _request(self, name: str, type: str, *, forgets: bool = False) -> Asking:

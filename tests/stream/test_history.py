@@ -134,12 +134,30 @@ def test_offsets_say_what_is_new() -> None:
 def test_forgetting_leaves_nothing_and_lets_nothing_old_back_in() -> None:
     """After an erasure the offset stays, the history is empty, and a replay of the past is refused."""
     user = told([click("a", 0), click("b", 500)])
-    user.forget("t", 2)
+    user.forget("t", 2, written_ms=10**6)
     again = user.apply(click("a", 0), "t", 3, RULES, ROUTER)
 
     assert again is Outcome.TOO_LATE
     assert user.items == []
     assert user.value.applied == 3
+
+
+def test_a_clock_that_was_ahead_locks_nobody_out_once_its_click_has_left() -> None:
+    """A click from tomorrow leaves the bounded history; the clicks of today go on counting."""
+    user = told([click("tomorrow", 10**8), *(click(f"i{n}", n * 5000) for n in range(1000))])
+
+    assert "tomorrow" not in user.items
+    assert user.value.counters.too_late == 0
+    assert user.apply(click("i3", 3 * 5000), "t", 2000, RULES, ROUTER) is Outcome.TOO_LATE
+
+
+def test_an_erasure_locks_nobody_out_whose_clock_was_ahead() -> None:
+    """What is later than the erasure itself is let in, what is older is not."""
+    user = told([click("a", 500), click("tomorrow", 10**8)])
+    user.forget("t", 2, written_ms=1000)
+
+    assert user.apply(click("a", 500), "t", 3, RULES, ROUTER) is Outcome.TOO_LATE
+    assert user.apply(click("b", 1500), "t", 4, RULES, ROUTER) is Outcome.POSITIVE
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x00", b"not a state", b"\x90", b"\xff" * 40])

@@ -92,7 +92,7 @@ def test_every_event_is_accounted_for() -> None:
     made.event(b"bob", encode(Interaction(ts=1, user="ann", item="a", type="click")), 3, 0)
     made.event(b"ann", encode(Interaction(ts=1, user="ann", item="z", type="click")), 4, 0)
     made.event(b"ann", encode(Rescore(user="ann")), 5, 0)
-    made.event(b"ann", encode(Forget(user="ann")), 6, 0)
+    made.event(b"ann", encode(Forget(user="ann")), 6, 1_000)
     made.event(b"ann", encode(Interaction(ts=1, user="ann", item="a", type="click")), 7, 0)
 
     counts = asdict(made.counts)
