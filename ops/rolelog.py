@@ -1,14 +1,15 @@
-"""What all roles say, in one file: time, role, line.
+"""What all roles say, in one file: time, role, line; when it is full it becomes the one before.
 
 Knows: pipes and lines. Does not know: who the roles are or what their lines mean.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
-import time
 from collections import deque
 from contextlib import suppress
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +17,13 @@ from typing import IO
 TAIL_LINES = 30
 #: A longer line is cut: a role that forgets its newline must not fill our memory.
 MAX_LINE_BYTES = 16_384
+#: The file, and the one before it.
+MAX_FILE_BYTES = 64 << 20
+
+
+class _File(RotatingFileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the name is logging's
+        """A full disk: roles go on, and their latest lines are in `tail`."""
 
 
 class RoleLog:
@@ -24,7 +32,9 @@ class RoleLog:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._file = path.open("a", encoding="utf-8")
+        self._file = _File(path, maxBytes=MAX_FILE_BYTES, backupCount=1, encoding="utf-8")
+        self._file.setFormatter(logging.Formatter("%(asctime)s %(name)-9s | %(message)s", "%H:%M:%S"))
+        self._closed = False
         self._writing = threading.Lock()
         self._tails: dict[str, deque[str]] = {}
 
@@ -45,6 +55,7 @@ class RoleLog:
 
     def close(self) -> None:
         with self._writing, suppress(OSError):
+            self._closed = True
             self._file.close()
 
     def _copy(self, role: str, pipe: IO[bytes]) -> None:
@@ -56,8 +67,5 @@ class RoleLog:
 
     def _write(self, role: str, line: str) -> None:
         with self._writing:
-            if self._file.closed:
-                return
-            with suppress(OSError):  # a full disk: roles go on, and their latest lines are in `tail`
-                self._file.write(f"{time.strftime('%H:%M:%S')} {role:9} | {line}\n")
-                self._file.flush()
+            if not self._closed:
+                self._file.handle(logging.makeLogRecord({"name": role, "msg": line}))

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ops import processes
+from ops import processes, rolelog
 from ops.errors import RoleFailed, StopAsked
 from ops.restarts import Policy
 from ops.supervisor import Happened, Role, Supervisor, verb
@@ -167,6 +167,22 @@ def test_the_log_names_the_role_of_each_line(supervisor: Supervisor, tmp_path: P
     said = [line.split(" ", 1)[1] for line in log.read_text().splitlines()]
     assert "one       | hello" in said
     assert "two       | there" in said
+
+
+def test_a_full_log_becomes_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two files hold the newest lines, however much the roles say."""
+    monkeypatch.setattr(rolelog, "MAX_FILE_BYTES", 1_000)
+    log = rolelog.RoleLog(tmp_path / "roles.log")
+    for number in range(500):
+        log.note("one", f"line {number}")
+    log.close()
+    log.note("one", "after the end")
+
+    files = sorted(tmp_path.iterdir())
+    said = "".join(file.read_text() for file in reversed(files)).splitlines()
+    assert [file.name for file in files] == ["roles.log", "roles.log.1"]
+    assert all(file.stat().st_size <= 1_000 for file in files)
+    assert said[-1].endswith(" one       | [line 499]")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
