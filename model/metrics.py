@@ -138,9 +138,22 @@ def bootstrap(
         raise ValueError(f"{values.shape} values but {codes.shape} users")
     counts_U = np.bincount(codes).astype(np.float64)
     sums_U = np.bincount(codes, values).astype(np.float64)
+    return bootstrap_users(sums_U, counts_U, level=level, draws=draws, seed=seed, min_users=min_users)
+
+
+def bootstrap_users(
+    sums_U: FloatArray,
+    counts_U: FloatArray,
+    *,
+    level: float = 0.9,
+    draws: int = DRAWS,
+    seed: int = 0,
+    min_users: int = MIN_USERS,
+) -> Interval:
+    """`bootstrap` from what it needs of each user: the sum of their values, and of how many (1 at least)."""
     users = len(counts_U)
     share = float(np.sort(counts_U)[-10:].sum() / counts_U.sum()) if users else 0.0
-    mean = float(values.mean()) if users else 0.0
+    mean = float(sums_U.sum() / counts_U.sum()) if users else 0.0
     if users < min_users:
         return Interval(mean=mean, low=None, high=None, users=users, top_ten_share=share)
     means_W = _redrawn_means(sums_U, counts_U, draws, seed)

@@ -17,6 +17,9 @@ from kafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from stream.errors import BrokerUnreachable
 
+#: For a reader that nobody waits for the broker gathers records for so long, or until they are so many bytes.
+GATHER_MS = 200
+GATHER_BYTES = 1 << 20
 #: How long a client waits for a broker that may still be starting.
 CONNECT_S = 5.0
 #: A read of a whole topic gives up after this long without a record while some are owed.
@@ -88,10 +91,12 @@ def consumer(
     auto_offset_reset: str = "earliest",
     max_poll_records: int = 500,
     fetch_max_wait_ms: int = 500,
+    gather: bool = False,
 ) -> KafkaConsumer:
     """A consumer of raw bytes that never commits by itself; `subscribe` or `assign` is the caller's.
 
-    Heartbeats go out three times per session timeout. Raises BrokerUnreachable.
+    ``gather``: records may lie for GATHER_MS; each answer costs broker and reader far more than a record in
+    it. Heartbeats go out three times per session timeout. Raises BrokerUnreachable.
     """
     return _connected(
         lambda: KafkaConsumer(
@@ -102,7 +107,8 @@ def consumer(
             auto_offset_reset=auto_offset_reset,
             enable_auto_commit=False,
             max_poll_records=max_poll_records,
-            fetch_max_wait_ms=fetch_max_wait_ms,
+            fetch_max_wait_ms=GATHER_MS if gather else fetch_max_wait_ms,
+            fetch_min_bytes=GATHER_BYTES if gather else 1,
             allow_auto_create_topics=False,
             bootstrap_timeout_ms=int(CONNECT_S * 1000),
         ),

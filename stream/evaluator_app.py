@@ -62,7 +62,7 @@ def build(settings: Settings, bootstrap: str, ready_file: Path | None) -> Role:
         Parts(
             names=names,
             consumer=clients.consumer(
-                bootstrap, group=names.evaluator_group, max_poll_records=2000, fetch_max_wait_ms=100
+                bootstrap, group=names.evaluator_group, max_poll_records=2000, gather=True
             ),
             producer=clients.producer(bootstrap),
             evaluator=evaluator,

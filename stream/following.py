@@ -20,6 +20,8 @@ from stream.themes import Router
 
 #: Events of all followed users together; each costs some 200 bytes.
 MAX_EVENTS = 1_000_000
+#: What a user without any costs, in events: also the erased and those who only disliked must go some day.
+USER_EVENTS = 8
 
 
 class Became(Enum):
@@ -56,7 +58,7 @@ class Following:
     def __init__(self, rules: Rules, max_events: int = MAX_EVENTS) -> None:
         self._rules = rules
         self._max_events = max_events
-        self.num_events = 0  # retained, of all followed users
+        self.num_events = 0  # retained, of all followed users, and what the users themselves cost
         self._users: OrderedDict[str, User] = OrderedDict()
         self._router = Router()  # no version: themes change nothing here
 
@@ -65,14 +67,17 @@ class Following:
         event = decode_record(key, value, now_ms)
         if isinstance(event, Malformed):
             return Told(became=Became.REFUSED)
-        user = self._users.setdefault(event.user, User.new(topic_id))
+        user = self._users.get(event.user)
+        if user is None:
+            user = self._users[event.user] = User.new(topic_id)
+            self.num_events += USER_EVENTS
         self.num_events -= len(user.items)
         told = _apply(user, event, topic_id, offset, now_ms, self._rules, self._router)
         self.num_events += len(user.items)
         self._users.move_to_end(event.user)
         while self.num_events > self._max_events and len(self._users) > 1:
             _, longest_silent = self._users.popitem(last=False)
-            self.num_events -= len(longest_silent.items)
+            self.num_events -= USER_EVENTS + len(longest_silent.items)
         return told
 
     def users(self) -> list[str]:
@@ -93,7 +98,7 @@ class Following:
     def restore(self, state: list[Any]) -> None:
         """Go on from `state`. Raises StateDamaged."""
         self._users = OrderedDict((name, User.from_bytes(raw)) for name, raw in state)
-        self.num_events = sum(len(user.items) for user in self._users.values())
+        self.num_events = sum(USER_EVENTS + len(user.items) for user in self._users.values())
 
 
 def _apply(

@@ -26,6 +26,9 @@ from stream.records import Judgement, decode_judgement
 
 #: Users whose states wait to be judged; past it the longest silent one goes (its events then have no list).
 MAX_USERS = 50_000
+#: Of so many times more it is still known that they had a state, some 150 bytes each; who comes back after
+#: that judges nothing with their next event, as if it were their first.
+GONE_TIMES = 10
 #: Judgements that wait for events, of all users together, some 3 kB each; past it the same.
 MAX_STATES = 100_000
 
@@ -91,6 +94,7 @@ class Judge:
         self._max_states = max_states
         self._num_states = 0
         self._users: OrderedDict[str, _User] = OrderedDict()
+        self._gone: OrderedDict[str, tuple[str, int, bool]] = OrderedDict()  # generation, applied, asked
 
     def applied(
         self, user: str, topic_id: str, offset: int, positive: Judged | None, *, asks: bool = True
@@ -118,6 +122,7 @@ class Judge:
         """The user was erased: what waits has no list, and the next event is their first."""
         if user in self._users:
             self._let_go(user)
+        self._gone.pop(user, None)
 
     def judgement(self, raw: bytes, written_ms: int) -> Judgement:
         """A record of the judgements topic, read. Raises msgspec.DecodeError, UnicodeDecodeError."""
@@ -143,9 +148,9 @@ class Judge:
             while user.due:
                 self._judge(user, user.due.popleft())
 
-    def state(self) -> list[Any]:
+    def state(self) -> dict[str, list[Any]]:
         """All of it as lists and bytes, for a snapshot."""
-        return [
+        users = [
             [
                 name,
                 user.topic_id,
@@ -157,11 +162,13 @@ class Judge:
             ]
             for name, user in self._users.items()
         ]
+        return {"users": users, "gone": [[name, *left] for name, left in self._gone.items()]}
 
-    def restore(self, state: list[Any]) -> None:
+    def restore(self, state: dict[str, list[Any]]) -> None:
         """Go on from `state`."""
+        self._gone = OrderedDict((name, tuple(left)) for name, *left in state["gone"])
         self._users.clear()
-        for name, topic_id, applied, asked, reached, states, due in state:
+        for name, topic_id, applied, asked, reached, states, due in state["users"]:
             self._users[name] = _User(
                 topic_id,
                 applied,
@@ -179,6 +186,9 @@ class Judge:
             known = None
         if known is None:
             known = self._users[name] = _User(topic_id)
+            generation, applied, asked = self._gone.pop(name, (None, -1, False))
+            if generation == topic_id:
+                known.applied, known.asked = applied, asked
         self._users.move_to_end(name)
         if len(self._users) > self._max_users:
             self._let_go(next(iter(self._users)))
@@ -186,6 +196,10 @@ class Judge:
 
     def _let_go(self, name: str) -> None:
         gone = self._users.pop(name)
+        if gone.applied is not None:
+            self._gone[name] = gone.topic_id, gone.applied, gone.asked
+            if len(self._gone) > GONE_TIMES * self._max_users:
+                self._gone.popitem(last=False)
         self._num_states -= len(gone.states)
         for due in gone.due:
             self._say(Verdict(due.event, None))

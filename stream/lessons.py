@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +23,6 @@ from model.names import Arrays
 from stream.following import Became, Following
 from stream.history import Rules
 from stream.intake import Record
-
-#: Events of all followed users together; each costs some 200 bytes.
-MAX_EVENTS: Final = 500_000
 
 #: Items and their times in Unix ms, oldest first.
 History = tuple[list[str], list[int]]
@@ -93,7 +90,7 @@ class Lessons:
     def __init__(self, rules: Rules, topic_id: str, memory: MemoryConfig) -> None:
         self.memory = Memory(memory)  # of everything before the newest slice
         self.topic_id = topic_id
-        self._following = Following(rules, MAX_EVENTS)
+        self._following = Following(rules)
         self._loading: set[str] = set()  # users whose newest record was a loaded one
 
     def take(self, records: Sequence[Record], trained_through: Mapping[int, int]) -> Slice:

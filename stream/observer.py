@@ -48,7 +48,7 @@ class Observer:
             raise NothingToObserve(f"(missing: {', '.join(sorted(set(watched) - set(ids)))})")
         rules = Rules.of(settings)
         self.account = Account(Following(rules), ids[self._names.events])
-        self._reader = consumer(bootstrap, max_poll_records=2000, fetch_max_wait_ms=100)
+        self._reader = consumer(bootstrap, max_poll_records=2000, gather=True)
         self._places = [
             TopicPartition(topic, partition)
             for topic in watched

@@ -38,7 +38,7 @@ log = logging.getLogger("hopstream.evaluator")
 
 KIND: Final = "evaluator"
 #: Raised when a snapshot's layout changes; an older one is set aside and the topics are read again.
-VERSION: Final = 2
+VERSION: Final = 3
 SNAPSHOT, REPORT = "snapshot", "report.json"
 #: What is kept and told takes at most a twentieth of the time: it waits for that many times its own cost.
 REST: Final = 20

@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from model.metrics import Interval, bootstrap, mrr_at, ndcg_at, recall_at
+from model.metrics import Interval, bootstrap, bootstrap_users, mrr_at, ndcg_at, recall_at
 from stream.judging import Verdict, rank_in_list
 
 #: Places that recall, nDCG and MRR look at, and all places that a judgement has.
@@ -141,9 +141,8 @@ class Standings:
             events[: len(line.events_U)] = line.events_U
             hits[: len(line.hits_U)] = line.hits_U
             users_U = np.argsort(order)  # by name: the same draw whoever was judged first
-            pairs = np.stack([hits[users_U], events[users_U] - hits[users_U]], axis=1).ravel()
-            values = np.repeat(np.tile([1.0, 0.0], len(users_U)), pairs)
-            found[name] = bootstrap(values, np.repeat(np.repeat(np.arange(len(users_U)), 2), pairs))
+            users_U = users_U[events[users_U] > 0]
+            found[name] = bootstrap_users(hits[users_U].astype(float), events[users_U].astype(float))
         return found
 
     def window_bands(self) -> dict[str, Interval]:

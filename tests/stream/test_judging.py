@@ -202,6 +202,22 @@ def test_users_are_bounded() -> None:
     assert heard.without_list == 1
 
 
+def test_an_event_of_a_user_who_was_let_go_has_no_list_and_is_counted() -> None:
+    """More users than are kept: whoever had a state before is judged or counted, never passed over."""
+    judge, heard = listening(max_users=2)
+    for offset in range(15):
+        click(judge, f"u{offset % 3}", offset, "a")
+    stored = msgspec.msgpack.decode(msgspec.msgpack.encode(judge.state()))
+    judge = Judge(heard.append, max_users=2)
+    judge.restore(stored)
+    click(judge, "u0", 15, "a")
+    judge.forgot("u1")
+    click(judge, "u1", 16, "a")
+    judge.finish()
+
+    assert heard.without_list == 12 + 1
+
+
 def test_waiting_judgements_are_bounded() -> None:
     """Past the bound the longest silent user's judgements go, and later events of theirs have no list."""
     judge, heard = listening(max_states=2)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import msgspec
+import pytest
+
 from stream.account import Account
-from stream.events import Forget, Interaction, Rescore, encode
-from stream.following import Following
+from stream.events import Event, Forget, Interaction, Rescore, encode
+from stream.following import USER_EVENTS, Following
 from stream.history import Rules
 from stream.records import RecommendationList, StateRef, encode_list
 
@@ -134,13 +137,35 @@ def test_users_are_bounded_and_still_counted() -> None:
 
 def test_states_are_followed_within_a_bound() -> None:
     """Past the bound of events the longest silent users' states go."""
-    following = Following(RULES, max_events=4)
+    following = Following(RULES, max_events=4 + 2 * USER_EVENTS)
     for offset in range(20):
         user = f"u{offset % 7}"
         event = encode(Interaction(ts=1000 + offset, user=user, item=f"i{offset}", type="click"))
         following.tell(user.encode(), event, offset, "t", 10_000)
 
-    assert following.num_events <= 4
+    assert following.num_events <= 4 + 2 * USER_EVENTS
+    assert 0 < len(following.users()) <= 2
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Forget(user="?"),
+        Rescore(user="?"),
+        Interaction(ts=1000, user="?", item="a", type="dislike"),
+    ],
+)
+def test_users_without_a_history_are_followed_within_the_same_bound(event: Event) -> None:
+    """Who was erased, asked for a list or only disliked holds a place, and gives it up."""
+    following = Following(RULES, max_events=10 * USER_EVENTS)
+    for offset in range(50):
+        user = f"u{offset}"
+        following.tell(user.encode(), encode(msgspec.structs.replace(event, user=user)), offset, "t", 10_000)
+
+    assert following.users() == [f"u{number}" for number in range(40, 50)]
+    copy = Following(RULES)
+    copy.restore(following.state())
+    assert copy.num_events == following.num_events == 10 * USER_EVENTS
 
 
 def test_a_record_that_is_no_list_is_counted() -> None:

@@ -7,6 +7,7 @@ import math
 import msgspec
 import pytest
 
+from model.metrics import bootstrap
 from stream.judging import Judged, Verdict
 from stream.records import Judgement, Line, StateRef
 from stream.standings import MAX_LINES, Standings, figures
@@ -75,6 +76,18 @@ def test_an_interval_needs_a_hundred_users() -> None:
         assert band.high is not None
         assert band.low < 0.5 < band.high
         assert band.users == 100
+
+
+def test_the_interval_of_all_time_is_that_of_its_events() -> None:
+    """It is drawn from two numbers a user, and is what redrawing users with all their events gives."""
+    standings = Standings(1000, 1)
+    events = [(f"u{number * number % 130:03d}", "0" if number % 3 else "59") for number in range(900)]
+    for user, item in events:
+        count(standings, user, item)
+
+    hits = [float(item == "0") for _, item in events]
+    assert standings.bands()["served"] == bootstrap(hits, [user for user, _ in events])
+    assert standings.bands() == standings.window_bands()
 
 
 def test_who_was_judged_first_does_not_move_an_interval() -> None:
