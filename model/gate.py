@@ -26,6 +26,8 @@ from model.metrics import DRAWS, MIN_USERS, FloatArray, bootstrap, full_ndcg, su
 #: A slice with fewer judged events or users says too little.
 MIN_EVENTS = 2000
 MAX_SLICES = 4
+#: Judged events after which a gate that has too few users is asked no more.
+MAX_POOLED = 20_000
 LEVEL = 0.9
 #: What a published version may lose at most, as a share of the other's nDCG: to what serves, to the anchor.
 MARGIN = 0.03
@@ -180,6 +182,20 @@ def decide(evidence: Evidence, *, serving: str, anchor: str, draws: int = DRAWS,
             if ranks is not None
         },
     )
+
+
+def settled(decision: Decision, pooled: Evidence) -> tuple[Decision, Evidence]:
+    """The decision as it stands, and the evidence to which the next slice comes if it is not final.
+
+    A slice that waits for more events or users has not been decided on, so it is none of the MAX_SLICES; past
+    MAX_POOLED events nothing more is waited for.
+    """
+    if decision.verdict is not Verdict.WAIT:
+        return decision, pooled
+    if decision.events >= MAX_POOLED:
+        told = f"{decision.reason}, and no more are waited for"
+        decision = replace(decision, verdict=Verdict.REJECT, reason=told)
+    return decision, replace(pooled, slices=1)
 
 
 def _verdict(serving: Against, anchor: Against | None, slices: int) -> tuple[Verdict, str]:

@@ -6,7 +6,7 @@ Knows: UTF-8, JSON. Does not know: what the ids name, files.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,16 @@ def unpack_names(name: str, arrays: Arrays) -> list[str]:
     raw = arrays[f"{name}.bytes"].tobytes()
     ends = np.cumsum(np.asarray(arrays[f"{name}.lengths"], np.int64)).tolist()
     return [raw[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def nameless(names_E: Iterable[str], users: Collection[str]) -> npt.NDArray[Any]:
+    """(E,) the same with these users' names erased: each is a number behind a NUL, which no id holds, so that
+    who was one user still is."""
+    names = list(names_E)
+    taken = len({name for name in names if name.startswith("\0")})
+    erased = [name for name in dict.fromkeys(names) if name in users]
+    numbers = {name: f"\0{number}" for number, name in enumerate(erased, taken)}
+    return np.array([numbers.get(name, name) for name in names])
 
 
 def pack_record(record: Any) -> npt.NDArray[np.uint8]:

@@ -10,7 +10,7 @@ import copy
 
 from model.columns import EventColumns
 from model.cooccurrence import CoOccurrence
-from model.gate import Decision, Evidence, Verdict, decide
+from model.gate import Decision, Evidence, Verdict, decide, settled
 from model.gate_ranks import evidence
 from model.leader import Leaders
 from model.prequential import Choices, FrozenModel, frozen, in_order
@@ -49,6 +49,7 @@ class StreamGate:
         pooled = found if self._pooled is None else self._pooled.pooled(found)
         anchor = serving if self._anchor is None else self._anchor
         decision = decide(pooled, serving=_name(serving), anchor=_name(anchor))
+        decision, pooled = settled(decision, pooled)
         self.decisions.append(decision)
         undecided = decision.verdict in (Verdict.KEEP, Verdict.WAIT)
         self._pooled = pooled if undecided else None

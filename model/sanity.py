@@ -94,7 +94,7 @@ def sanity(new: Parts, parent: Parts | None, canaries: Sequence[Events] | None =
     asked = canaries_of(parent or new) if canaries is None else list(canaries)
     found = _ask(new, asked)
     before = None if parent is None else _ask(parent, asked)
-    return [*_lists(found), *_collapse(found, before), *_dead(found, before)]
+    return [*_lists(found, before), *_collapse(found, before), *_dead(found, before)]
 
 
 def _numbers(new: Parts) -> Iterator[Fault]:
@@ -144,12 +144,16 @@ def _ask(parts: Parts, canaries: Sequence[Events]) -> _Found:
     )
 
 
-def _lists(found: _Found) -> Iterator[Fault]:
+def _lists(found: _Found, before: _Found | None) -> Iterator[Fault]:
     num = len(found.lists_Sn)
     if not found.finite:
         yield Fault("not finite", f"scores of the {num} canaries are no numbers.")
-    elif num > 1 and len(np.unique(found.lists_Sn, axis=0)) == 1:
+    elif _alike(found) and not (before and _alike(before)):
         yield Fault("one list for all", f"{num} canaries get one and the same list.")
+
+
+def _alike(found: _Found) -> bool:
+    return len(found.lists_Sn) > 1 and len(np.unique(found.lists_Sn, axis=0)) == 1
 
 
 def _collapse(found: _Found, before: _Found | None) -> Iterator[Fault]:

@@ -83,7 +83,8 @@ def stream_stage(
     """The stream protocol for weights that stay: trained on the first ``share``, but for the last event of
     some users, which validates; asked for every later event whose user has an earlier one.
 
-    Groups are those of stage_groups. Raises NotEnoughData when no such event is left.
+    Groups are those of stage_groups, where an item is new that has no event in the first ``share``. Raises
+    NotEnoughData when no such event is left.
     """
     cut = int(share * len(columns))
     warm = columns.slice(0, cut)
@@ -103,8 +104,8 @@ def stream_stage(
         groups={},
         filter_seen=filter_seen,
     )
-    groups = stage_groups(columns, stage)
-    return replace(stage, groups={**groups, "known": ~groups["new_item"]})
+    new_E = ~np.isin(columns.item[events.order[stage.places()]], columns.item[:cut])
+    return replace(stage, groups={**stage_groups(columns, stage), "new_item": new_E, "known": ~new_E})
 
 
 def live_popularity(columns: EventColumns, cut: int, filter_seen: bool) -> dict[str, Answered]:

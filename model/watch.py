@@ -10,11 +10,13 @@ rolled back with at most 3 looks x 2 statistics x 1 % = 6 %, less as looks share
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 from model.metrics import DRAWS, bootstrap, full_ndcg
+from model.names import nameless
 
 LOOKS = (1000, 2000, 4000)
 MIN_USERS = 50
@@ -84,6 +86,10 @@ class Watch:
             if self.looks[-1].worse:
                 return self._ended(Outcome.ROLL_BACK)
         return self._ended(Outcome.KEPT) if last else None
+
+    def forget(self, users: Collection[str]) -> None:
+        """Erase names; what they judged stays."""
+        self._users = nameless(self._users, users).tolist()
 
     @property
     def events(self) -> int:

@@ -44,6 +44,8 @@ class Adopting:
         ready = None if self.filling else self._swap.poll(now_s)
         if ready is not None:
             self._filling = Filling(ready, self._recent.newest_last(), now_s)
+        if self._filling is not None and self._swap.withdrawn(self._filling.ranker, now_s):
+            self._filling = None
         if self._filling is not None:
             ranker = self._filling.ranker
             try:

@@ -61,9 +61,12 @@ def in_order(queues: Iterable[Sequence[Record]]) -> list[Record]:
 def num_due(records: Sequence[Record], every: Every, now_ms: int, growing: bool = False) -> int:
     """How many of these, in order, the next cycle takes; 0: it is not due.
 
-    Loaded histories do not count as events. ``growing``: a gate waits for more events or users.
+    Loaded histories do not count as events. ``growing``: a gate waits for more events or users. A time is
+    believed once the next event's says the same: one clock that is wrong neither ends a cycle nor begins one
+    that never ends.
     """
-    events, began_ms = 0, None
+    events = 0
+    span = _Span()
     wanted = None if every.events is None else max(1, every.events // (GROWTH if growing else 1))
     lasts = None if every.ms is None else max(1, every.ms // (GROWTH if growing else 1))
     for number, record in enumerate(records[:MAX_RECORDS], 1):
@@ -72,15 +75,14 @@ def num_due(records: Sequence[Record], every: Every, now_ms: int, growing: bool 
         events += 1
         if wanted is not None and events >= wanted:
             return number
-        if lasts is not None:
-            at_ms = _time_ms(record, every.clock)
-            began_ms = at_ms if began_ms is None else began_ms
-            if at_ms is not None and began_ms is not None and at_ms >= began_ms + lasts:
-                return number - 1
+        at_ms = None if lasts is None else _time_ms(record, every.clock)
+        if lasts is not None and at_ms is not None and span.over(number, at_ms, lasts):
+            return span.before_later
     if len(records) >= MAX_RECORDS:
         return MAX_RECORDS
-    over = every.clock == WALL and lasts is not None and began_ms is not None and now_ms >= began_ms + lasts
-    return len(records) if over else 0
+    if every.clock == WALL and lasts is not None and span.began_ms is not None:
+        return (span.before_later or len(records)) if now_ms >= span.began_ms + lasts else 0
+    return 0
 
 
 def stops(first: Offsets, taken: Iterable[Record]) -> dict[int, int]:
@@ -89,6 +91,30 @@ def stops(first: Offsets, taken: Iterable[Record]) -> dict[int, int]:
     for record in taken:
         found[record.partition] = max(found.get(record.partition, 0), record.offset + 1)
     return found
+
+
+class _Span:
+    """How far the times of records in order reach, when two in a row must agree."""
+
+    def __init__(self) -> None:
+        self.began_ms: int | None = None
+        self.before_later = 0  # records before the newest one, if that lies behind the span; 0: it does not
+        self._earlier_ms: int | None = None  # of the newest record, if that lies before the beginning
+
+    def over(self, number: int, at_ms: int, lasts_ms: int) -> bool:
+        """Take the time of record ``number``, counted from 1."""
+        if self.began_ms is None:
+            self.began_ms = at_ms
+        if at_ms >= self.began_ms + lasts_ms:
+            if self.before_later:
+                return True
+            self.before_later = number - 1
+        else:
+            self.before_later = 0
+        if at_ms < self.began_ms and self._earlier_ms is not None:
+            self.began_ms = max(at_ms, self._earlier_ms)
+        self._earlier_ms = at_ms if at_ms < self.began_ms else None
+        return False
 
 
 def _keyed(queue: Sequence[Record]) -> Iterator[tuple[tuple[int, int, int], Record]]:

@@ -131,6 +131,7 @@ class Evaluator:
             written_ms=written_ms,
             partition=partition,
             repeat=told.repeat,
+            taken=self._exposure.had_events(told.item),
             since_ms=since_ms,
         )
         if sampled(told.user, self._share):
@@ -144,7 +145,7 @@ class Evaluator:
         """What the judge must know of a record of a sampled user."""
         user, offset = event.user, event.offset
         if told.became is Became.FORGOT:
-            self._judge.forgot(user)
+            self._judge.forgot(user, self.topic_id, offset)
         elif told.became is Became.APPLIED:
             progress = self.progress[event.partition]
             judges = told.positive and not backfill and offset > progress.begins_after
@@ -224,8 +225,7 @@ class Evaluator:
         self.counts["late"] += verdict.late
         self._overlap.judged(event, made)
         shown = {name: self._exposure.codes(line.items[:TOP]) for name, line in made.lines.items()}
-        had_events: Callable[[str], bool] = self._exposure.had_events
-        kinds = groups_of(event, self.warm, filter_seen=self._filter_seen, had_events=had_events)
+        kinds = groups_of(event, self.warm, filter_seen=self._filter_seen)
         self._standings.count(verdict, kinds, shown)
         for name in shown.keys() & self._standings.lines.keys():
             self._exposure.show(name, shown[name])

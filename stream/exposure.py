@@ -4,6 +4,7 @@ Knows: how often each item was taken, and how often each line listed it. Does no
 
 Novelty is the mean of -log2(popularity share) over listed items (Vargas and Castells, RecSys 2011, equation
 of self-information); the share is (events + 1) / (all events + items), so an item without an event has one.
+Shares are those at the time of the report, for older lists too.
 """
 
 # I = items

@@ -5,7 +5,6 @@ Knows: what the first version was trained on, what was seen before the event. Do
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +30,10 @@ class WarmStart:
         return item not in self.items
 
 
-def groups_of(
-    event: Judged, warm: WarmStart | None, *, filter_seen: bool, had_events: Callable[[str], bool]
-) -> tuple[str, ...]:
+def groups_of(event: Judged, warm: WarmStart | None, *, filter_seen: bool) -> tuple[str, ...]:
     """Groups of an event; without a warm start, or before it was published, only what needs none.
 
     Hittable: a candidate of the counters (somebody took it before) that the seen filter leaves in.
-    ``had_events``: whether the item had an event before this one, outside the warm start.
     """
     found = [REPEAT] if event.repeat else []
     if warm is None or event.written_ms < warm.since_ms:
@@ -45,7 +41,7 @@ def groups_of(
     found.append(WARM if event.since_ms < warm.since_ms else COLD)
     if warm.new(event.item):
         found.append(NEW_ITEM)
-    if not (event.repeat and filter_seen) and (not warm.new(event.item) or had_events(event.item)):
+    if not (event.repeat and filter_seen) and (not warm.new(event.item) or event.taken):
         found.append(HITTABLE)
     return tuple(found)
 

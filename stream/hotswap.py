@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future
 from typing import Protocol
 
@@ -27,6 +27,8 @@ log = logging.getLogger("hopstream.scorer")
 
 #: How often the registry is asked, seconds.
 CHECK_S = 0.5
+#: How long a version is left alone that this machine could not read or hold, seconds.
+AGAIN_S = 30.0
 #: A user id that no real request carries: real ones are not empty, and the control character is ours.
 CANARY = "\x00canary"
 #: Lengths of the canaries' sequences, events.
@@ -44,6 +46,8 @@ class Current(Protocol):
     def version(self) -> str: ...
     @property
     def epoch(self) -> int: ...
+    @property
+    def withdrawn(self) -> Collection[str]: ...
 
 
 class HotSwap:
@@ -71,7 +75,7 @@ class HotSwap:
     def poll(self, now_s: float) -> Ranker | None:
         """Called between turns with process time: a version that proved itself, or None."""
         if self.coming is not None:
-            return self._arrived(self.coming) if self.coming.done() else None
+            return self._arrived(self.coming, now_s) if self.coming.done() else None
         if now_s < self._next_s:
             return None
         self._next_s = now_s + CHECK_S
@@ -88,7 +92,7 @@ class HotSwap:
         self._seen = (current.version, current.epoch)
         self.settled = False
         self.coming = self._executor.submit(self._prepare, current.version, current.epoch)
-        return self._arrived(self.coming) if self.coming.done() else None
+        return self._arrived(self.coming, now_s) if self.coming.done() else None
 
     def _prepare(self, version: str, epoch: int) -> Ranker:
         candidate = self._load(version, epoch)  # 1 load
@@ -96,7 +100,22 @@ class HotSwap:
         warm(candidate, self._max_batch)  # 3 warm
         return candidate
 
-    def _arrived(self, coming: Future[Ranker]) -> Ranker | None:
+    def withdrawn(self, ranker: Ranker, now_s: float) -> bool:
+        """Whether a version on its way was rolled back meanwhile; the registry is asked now and then."""
+        if now_s < self._next_s:
+            return False
+        self._next_s = now_s + CHECK_S
+        try:
+            current = self._current()
+        except (ModelError, OSError):
+            return False
+        if current is None or ranker.version not in current.withdrawn:
+            return False
+        log.warning("version %s was withdrawn before it could serve", ranker.version)
+        self._seen, self._next_s = None, 0.0
+        return True
+
+    def _arrived(self, coming: Future[Ranker], now_s: float) -> Ranker | None:
         self.coming = None
         self.settled = True
         try:
@@ -105,6 +124,11 @@ class HotSwap:
             self.refused += 1
             version, kind = (self._seen or ("?",))[0], type(error).__name__
             log.error("version %s refused, the old one keeps serving: %s: %s", version, kind, error)
+            if isinstance(error, OSError | MemoryError):  # of this machine at this moment, not of the version
+                self._seen, self._next_s = None, now_s + AGAIN_S
+            return None
+        self._next_s = 0.0
+        if self.withdrawn(ranker, now_s):
             return None
         log.info("version %s (epoch %d) is ready", ranker.version, ranker.epoch)
         return ranker

@@ -43,6 +43,7 @@ class Judged:
     written_ms: int  # its record's own timestamp
     partition: int = 0
     repeat: bool = False  # the user's history held this item
+    taken: bool = False  # somebody took this item before
     since_ms: int = 0  # timestamp of the user's first record that was followed
 
 
@@ -81,6 +82,7 @@ class _User:
     states: list[_State] = field(default_factory=list)
     due: deque[_Due] = field(default_factory=deque)
     reached: int = -1  # offset of the newest state whose judgement was read
+    erased: int = -1  # offset of the newest erasure
 
 
 class Judge:
@@ -118,16 +120,20 @@ class Judge:
         """A list is made for the user's state as it stands."""
         self._user(user, topic_id).asked = True
 
-    def forgot(self, user: str) -> None:
-        """The user was erased: what waits has no list, and the next event is their first."""
+    def forgot(self, user: str, topic_id: str, offset: int) -> None:
+        """The user was erased: what waits has no list, and the next event is their first. Judgements of what
+        was before, which may still come, are not kept."""
         if user in self._users:
             self._let_go(user)
         self._gone.pop(user, None)
+        self._user(user, topic_id).erased = offset
 
     def judgement(self, raw: bytes, written_ms: int) -> Judgement:
         """A record of the judgements topic, read. Raises msgspec.DecodeError, UnicodeDecodeError."""
         made = decode_judgement(raw)
         user = self._user(made.user, made.state.topic_id)
+        if made.state.offset <= user.erased:
+            return made
         user.states.append(_State(made.state.offset, made.epoch, written_ms, raw))
         self._num_states += 1
         user.reached = max(user.reached, made.state.offset)
@@ -157,6 +163,7 @@ class Judge:
                 user.applied,
                 user.asked,
                 user.reached,
+                user.erased,
                 [[state.offset, state.epoch, state.written_ms, state.raw] for state in user.states],
                 [[_fields(due.event), due.before] for due in user.due],
             ]
@@ -168,7 +175,7 @@ class Judge:
         """Go on from `state`."""
         self._gone = OrderedDict((name, tuple(left)) for name, *left in state["gone"])
         self._users.clear()
-        for name, topic_id, applied, asked, reached, states, due in state["users"]:
+        for name, topic_id, applied, asked, reached, erased, states, due in state["users"]:
             self._users[name] = _User(
                 topic_id,
                 applied,
@@ -176,6 +183,7 @@ class Judge:
                 [_State(*one) for one in states],
                 deque(_Due(_event(fields), before) for fields, before in due),
                 reached,
+                erased,
             )
         self._num_states = sum(len(user.states) for user in self._users.values())
 
@@ -255,12 +263,13 @@ def _fields(event: Judged) -> list[Any]:
         event.written_ms,
         event.partition,
         event.repeat,
+        event.taken,
         event.since_ms,
     ]
 
 
 def _event(fields: list[Any]) -> Judged:
-    user, item, offset, written_ms, partition, repeat, since_ms = fields
+    user, item, offset, written_ms, partition, repeat, taken, since_ms = fields
     return Judged(
         user=user,
         item=item,
@@ -268,5 +277,6 @@ def _event(fields: list[Any]) -> Judged:
         written_ms=written_ms,
         partition=partition,
         repeat=repeat,
+        taken=taken,
         since_ms=since_ms,
     )

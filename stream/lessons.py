@@ -9,6 +9,7 @@ was trained through, are known: they are remembered, not learned again.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -45,6 +46,8 @@ class Slice:
 
     clicks: list[Click] = field(default_factory=list)  # to be learned, in order
     known: list[Click] = field(default_factory=list)  # learned by the version already
+    # of those the ones that came after a click: how many clicks before, the user's items before, the event
+    amid: list[tuple[int, list[str], Click]] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)  # users who were erased
     past: dict[str, History] = field(default_factory=dict)  # of the users in clicks, before the first of them
     num_records: int = 0
@@ -114,7 +117,10 @@ class Lessons:
             )
             if loaded or record.offset <= trained_through.get(record.partition, -1):
                 found.known.append(click)
-                self.memory.learn(items[:-1], click.item, click.ts_ms)
+                if found.clicks:  # which must not be judged by what came after it
+                    found.amid.append((len(found.clicks), items[:-1], click))
+                else:
+                    self.memory.learn(items[:-1], click.item, click.ts_ms)
                 if click.user in found.past:  # somebody's history came after their first click
                     found.past[click.user][0].append(click.item)
                     found.past[click.user][1].append(click.ts_ms)
@@ -125,12 +131,20 @@ class Lessons:
         return found
 
     def learn(self, taken: Slice) -> None:
-        """The memory learns the clicks of the newest slice."""
+        """The memory learns the newest slice, in order."""
         histories = {user: list(items) for user, (items, _) in taken.past.items()}
-        for click in taken.clicks:
+        amid = deque(taken.amid)
+        for number, click in enumerate(taken.clicks):
+            self._learn_loaded(amid, number)
             history = histories.setdefault(click.user, [])
             self.memory.learn(history, click.item, click.ts_ms)
             history.append(click.item)
+        self._learn_loaded(amid, len(taken.clicks))
+
+    def _learn_loaded(self, amid: deque[tuple[int, list[str], Click]], number: int) -> None:
+        while amid and amid[0][0] <= number:
+            _, before, event = amid.popleft()
+            self.memory.learn(before, event.item, event.ts_ms)
 
     def histories(self) -> list[tuple[str, History]]:
         """Of every followed user, the longest silent first."""
@@ -167,5 +181,7 @@ def arrays_of(told: Mapping[str, Any]) -> Arrays:
 def _forget(found: Slice, user: str) -> None:
     found.forgotten.append(user)
     found.past.pop(user, None)
+    stay = [0, *accumulate(click.user != user for click in found.clicks)]
+    found.amid[:] = [(stay[number], items, one) for number, items, one in found.amid if one.user != user]
     found.clicks[:] = [click for click in found.clicks if click.user != user]
     found.known[:] = [click for click in found.known if click.user != user]

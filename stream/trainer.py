@@ -14,15 +14,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from model.errors import VersionDamaged, VersionMissing
 from model.finetune import TuneConfig
-from model.gate import Decision, Evidence, Verdict, decide
+from model.gate import Decision, decide, settled
 from model.learner import Cycle
 from model.lineage import anchor_of
-from model.names import Arrays
 from model.sanity import Fault, sanity
 from model.successor import successor
 from model.version import Offsets, Trained, Version, trained_through
@@ -30,35 +29,13 @@ from model.watch import Outcome, Watch
 from stream.comparing import compared
 from stream.learners import learner_of, restored
 from stream.lessons import Click, Lessons, Slice, columns_of, ranges
+from stream.trainer_held import MAX_KEPT, Candidate, Kept
 from stream.trainer_rows import TrainerRows
 
-#: Clicks that wait to be learned, or may have to be learned again; beyond it the oldest are left out.
-MAX_KEPT: Final = 50_000
-#: Judged events after which a gate that has too few users is asked no more.
-MAX_POOLED: Final = 20_000
 #: So many times more loaded than clicked: histories are coming in, and the clicks wait for the next slice.
 LOADING: Final = 20
 #: Times in a row that clicks may end in weights that fail the sanity checks; then they are learned by nobody.
 MAX_FAILED: Final = 3
-
-
-@dataclass(slots=True, kw_only=True)
-class Candidate:
-    """A version that waits for the gate; its weights are the learner's."""
-
-    cycle: Cycle
-    trained_through: dict[int, int]  # partition → newest offset that was read for it
-    judged_by: dict[int, tuple[int, int]] = field(default_factory=dict)
-    pooled: Evidence | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class Kept:
-    """A version that one may have to go back to, with what was learned after it."""
-
-    name: str
-    arrays: Arrays  # the learner's, before it learned on
-    clicks: list[Click] = field(default_factory=list)
 
 
 class Trainer:
@@ -131,15 +108,11 @@ class Trainer:
         for partition, (start, stop) in ranges(taken.clicks).items():
             candidate.judged_by[partition] = (candidate.judged_by.get(partition, (start, stop))[0], stop)
         if found is not None:
-            candidate.pooled = _pooled(candidate.pooled, found)
+            candidate.heard(found)
         if candidate.pooled is None:
             return None, False
         decision = decide(candidate.pooled, serving=self.base.name, anchor=anchor.name)
-        if decision.verdict is Verdict.WAIT:
-            candidate.pooled = replace(candidate.pooled, slices=1)  # it grows, which is no slice more
-            if decision.events >= MAX_POOLED:
-                told = f"{decision.reason}, and no more are waited for"
-                decision = replace(decision, verdict=Verdict.REJECT, reason=told)
+        decision, candidate.pooled = settled(decision, candidate.pooled)
         return decision, False
 
     def release(self, decision: Decision) -> Trained:
@@ -170,7 +143,8 @@ class Trainer:
         self._serve(version)
         self.serving = back
         self._restore(back)
-        back.clicks = []
+        self.known = [*back.known, *self.known]
+        back.clicks, back.known = [], []
 
     def learn(self, taken: Slice, through: Mapping[int, int]) -> tuple[Cycle | None, list[Fault]]:
         """Keep a slice, and learn all that is kept unless a candidate waits or histories are being loaded.
@@ -189,6 +163,8 @@ class Trainer:
         if self.candidate is not None:
             return None, []
         self.learner.remember(_columns(self.known), counted=True)
+        if self.previous is not None:
+            self.previous.remember(self.known)
         self.known = []
         self.serving.arrays = self.learner.to_arrays()
         if self.previous is None:
@@ -263,8 +239,11 @@ class Trainer:
         self.forgotten = [*self.forgotten, *users][-MAX_KEPT:]
         for user in users:
             self.learner.forget(user)
-        for clicks in (self.waiting, self.known, self.serving.clicks, *_of(self.previous)):
+        for clicks in (self.waiting, self.known):
             clicks[:] = [click for click in clicks if click.user not in users]
+        for held in (self.serving, self.previous, self.candidate, self.watch):
+            if held is not None:
+                held.forget(users)
 
     def _histories(self) -> list[tuple[str, str, int]]:
         """Everything followed but what waits to be learned."""
@@ -272,7 +251,7 @@ class Trainer:
         return [
             (user, item, ts_ms)
             for user, (items, times_ms) in self.lessons.histories()
-            for item, ts_ms in list(zip(items, times_ms, strict=True))[: len(items) - waiting[user]]
+            for item, ts_ms in list(zip(items, times_ms, strict=True))[: max(0, len(items) - waiting[user])]
         ]
 
 
@@ -281,16 +260,3 @@ NOT_FINITE: Final = Fault("not finite", "training ended in weights that are no n
 
 def _columns(clicks: Collection[Click]) -> Any:
     return columns_of([(one.user, one.item, one.ts_ms) for one in clicks])
-
-
-def _of(kept: Kept | None) -> list[list[Click]]:
-    return [] if kept is None else [kept.clicks]
-
-
-def _pooled(before: Evidence | None, found: Evidence) -> Evidence:
-    """Both slices; where only one was held against an anchor (the other's is gone), neither is."""
-    if before is None:
-        return found
-    if (before.anchor is None) != (found.anchor is None):
-        before, found = replace(before, anchor=None), replace(found, anchor=None)
-    return before.pooled(found)

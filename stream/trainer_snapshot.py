@@ -14,7 +14,8 @@ from model.watch import Watch
 from stream.comparing import evidence_arrays, evidence_of
 from stream.learners import restored
 from stream.lessons import Click, arrays_of, told_arrays
-from stream.trainer import Candidate, Kept, Trainer
+from stream.trainer import Trainer
+from stream.trainer_held import Candidate, Kept
 
 
 def packed(trainer: Trainer) -> dict[str, Any]:
@@ -49,11 +50,13 @@ def unpack(state: Mapping[str, Any], trainer: Trainer) -> None:
 
 
 def _kept(kept: Kept) -> dict[str, Any]:
-    return {"name": kept.name, "arrays": told_arrays(kept.arrays), "clicks": _clicks(kept.clicks)}
+    clicks, known = _clicks(kept.clicks), _clicks(kept.known)
+    return {"name": kept.name, "arrays": told_arrays(kept.arrays), "clicks": clicks, "known": known}
 
 
 def _kept_of(told: Mapping[str, Any]) -> Kept:
-    return Kept(name=told["name"], arrays=arrays_of(told["arrays"]), clicks=_clicks_of(told["clicks"]))
+    clicks, known = _clicks_of(told["clicks"]), _clicks_of(told["known"])
+    return Kept(name=told["name"], arrays=arrays_of(told["arrays"]), clicks=clicks, known=known)
 
 
 def _candidate(candidate: Candidate) -> dict[str, Any]:

@@ -41,7 +41,7 @@ log = logging.getLogger("hopstream.trainer")
 
 KIND: Final = "trainer"
 #: Raised when a snapshot's layout changes; an older one is set aside and the topic is read again.
-VERSION: Final = 4
+VERSION: Final = 5
 #: Events, the newest, whose way to weights is kept: 9 bytes each in a snapshot.
 MAX_WAITED: Final = 20_000
 SNAPSHOT, PLAN, REPORT = "snapshot", "plan.json", "report.json"

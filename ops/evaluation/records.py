@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -79,17 +80,26 @@ def unpacked_table(text: str, rows: int) -> FloatArray:
 
 
 def read(path: Path | None) -> dict[Key, Run]:
-    """Runs of a results file by what they are; none when there is no file yet."""
+    """Runs of a results file by what they are; none when there is no file yet.
+
+    A last line without an end is left out: its writer was killed, and the run is made again.
+    """
     if path is None or not path.exists():
         return {}
-    runs = [Run(**json.loads(line)) for line in path.read_text().splitlines() if line.strip()]
+    text = path.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    runs = [Run(**json.loads(line)) for line in whole.splitlines() if line.strip()]
     return {run.key(): run for run in runs}
 
 
 def append(path: Path | None, run: Run) -> None:
-    """One more line, on disk before the next run begins."""
+    """One more line, on disk before the next run begins, in the place of one that was never finished."""
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write(json.dumps(asdict(run)) + "\n")
+    with path.open("a+b") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(json.dumps(asdict(run)).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from model.gate import (
     ANCHOR_MARGIN,
     MARGIN,
+    MAX_POOLED,
     MAX_SLICES,
     MIN_EVENTS,
     Decision,
@@ -18,6 +20,7 @@ from model.gate import (
     Ranks,
     Verdict,
     decide,
+    settled,
 )
 from model.metrics import MISS, FloatArray, full_ndcg
 
@@ -147,6 +150,25 @@ def test_a_small_slice_waits() -> None:
     assert [events.verdict, users.verdict] == [Verdict.WAIT] * 2
     assert events.serving is None
     assert "99 users" in users.reason
+
+
+def test_a_slice_that_waited_is_none_of_the_four_and_nobody_waits_for_ever() -> None:
+    """What is kept of it grows as one slice; past a number of events it is rejected."""
+    few = slice(0, MIN_EVENTS - 1)
+    ranks = [Ranks(alone_E=one[few], fused_E=one[few]) for one in slice_of([1, 1], seed=0)]
+    pooled = Evidence(users_E=USERS_E[few], new=ranks[0], serving=ranks[1], slices=3)
+    waiting = judged(pooled)
+    assert waiting.verdict is Verdict.WAIT
+    assert settled(waiting, pooled)[0] == waiting
+    assert settled(waiting, pooled)[1].slices == 1
+
+    decision, _ = settled(replace(waiting, events=MAX_POOLED), pooled)
+    assert decision.verdict is Verdict.REJECT
+    assert "no more are waited for" in decision.reason
+
+    kept = judged(evidence(slice_of([0.99, 1], seed=5, error=0.02), slices=2))
+    assert kept.verdict is Verdict.KEEP
+    assert settled(kept, pooled) == (kept, pooled)
 
 
 def test_more_slices_decide_what_one_could_not() -> None:

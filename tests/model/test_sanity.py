@@ -115,9 +115,11 @@ def test_one_list_for_everybody_is_no_recommender() -> None:
     """All items but the first few point one way: whatever a user did, the same ten lead."""
     rows = np.tile(PARENT.weights["items"][:1], (len(PARENT.weights["items"]), 1, 1))
     rows[:] = 1.0
-    found = names(changed("items", rows))
+    alike = changed("items", rows)
 
-    assert "one list for all" in found
+    assert "one list for all" in names(alike)
+    assert "one list for all" in names(alike, None)
+    assert "one list for all" not in names(alike, alike)  # its parent suffers from it too
 
 
 def test_lists_that_name_few_items_are_a_collapse() -> None:

@@ -103,6 +103,18 @@ def test_the_stream_stage_holds_out_validation_and_asks_the_last_fifth() -> None
     assert next(iter(stage.groups)) == "all"
 
 
+def test_an_item_of_the_warm_part_is_not_new_though_only_validation_has_it() -> None:
+    """The stream's groups are those of the protocol: inside and outside the warm part."""
+    log = random_log(items=60)
+    stage = stream_stage(log, 6)
+    items = log.item[stage.events.order[stage.places()]]
+    held_out = set(log.item[:80]) - set(log.item[stage.training.order])
+
+    assert held_out & set(items)
+    assert stage.groups["new_item"].tolist() == [item not in log.item[:80] for item in items]
+    assert (stage.groups["known"] ^ stage.groups["new_item"]).all()
+
+
 def test_a_log_of_one_moment_cannot_be_cut() -> None:
     """Everything at once has no before and after."""
     log = random_log()

@@ -38,6 +38,7 @@ class FixedRanker:
     items = CATALOGUE
     temperature = 0.05
     parent: str | None = None
+    withdrawn: Sequence[str] = ()  # where it stands for the registry too
 
     def __init__(self, version: str = "000001", epoch: int = 1) -> None:
         self.version = version

@@ -61,6 +61,25 @@ def test_event_time_ends_a_cycle_before_the_event_that_is_too_late() -> None:
     assert num_due(waiting[:3], Every(ms=3000), 10**15) == 0
 
 
+@pytest.mark.parametrize("place", [0, 1, 2, 50, 99])
+@pytest.mark.parametrize("wrong_ms", [0, 10**12])
+def test_one_clock_that_is_wrong_neither_ends_a_cycle_nor_keeps_one_from_ending(
+    place: int, wrong_ms: int
+) -> None:
+    """A click of today in a replay of old ones, or one of 1970: of ten cycles at most one is cut short."""
+    times = [10**9 + 100 * number for number in range(1000)]
+    times.insert(place, wrong_ms)
+    waiting = [record(number, 2 * 10**12, ts=ts) for number, ts in enumerate(times)]
+    took = []
+    while (taken := num_due(waiting, Every(ms=10_000), 0)) > 0:
+        took.append(taken)
+        waiting = waiting[taken:]
+
+    assert 8 <= len(took) <= 11
+    assert max(took) <= 102
+    assert sorted(took)[-8] >= 99
+
+
 def test_our_own_clock_ends_a_cycle_without_another_event() -> None:
     """Written timestamps decide, and the present where nobody writes any more."""
     waiting = [record(number, 1000 * number) for number in range(1, 8)]

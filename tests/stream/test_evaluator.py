@@ -112,6 +112,24 @@ def test_every_event_with_a_prior_state_is_judged(undisturbed: dict[str, Any]) -
     assert undisturbed["window"]["good"]["events"] == 100
 
 
+def test_an_item_is_hittable_once_somebody_took_it() -> None:
+    """Its first event of all is not: there was nothing to list it by. The second one is."""
+    fed = Fed()
+    taken = [("u1", "i1"), ("u1", "brand new"), ("u2", "i1"), ("u2", "brand new")]
+    events = [click(*one, number) for number, one in enumerate(taken)]
+    for offset, event in enumerate(events):
+        fed.evaluator.event(0, event.user.encode(), encode(event), offset, 2_000_000 + offset)
+    for offset, event in enumerate(events):
+        state = StateRef(topic_id="t", partition=0, offset=offset, events=1)
+        lines = {"served": Line(version=None, items=["i2"])}
+        made = Judgement(user=event.user, state=state, epoch=1, lines=lines, made_ms=0)
+        fed.evaluator.judgement(0, encode_judgement(made), 2_000_000 + offset)
+    groups = fed.report()["groups"]
+
+    assert groups["new item"]["served"]["events"] == 2
+    assert groups["hittable"]["served"]["events"] == 1
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_how_fast_each_topic_is_read_changes_nothing(data: st.DataObject) -> None:

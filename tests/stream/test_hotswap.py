@@ -13,7 +13,7 @@ import pytest
 from model.errors import VersionDamaged
 from model.popularity import Popularity
 from stream.asking import Asking, Place, Ranking
-from stream.hotswap import CHECK_S, HotSwap, VersionUnfit, canaries, prove
+from stream.hotswap import AGAIN_S, CHECK_S, HotSwap, VersionUnfit, canaries, prove
 
 ITEMS = [f"i{number}" for number in range(100)]
 
@@ -24,6 +24,7 @@ class Serving:
 
     version: str
     epoch: int
+    withdrawn: Sequence[str] = ()  # what the registry says beside it
     labels: Sequence[str] = ()
     score: float = 1.0
     items: Sequence[str] = ("a", "b")
@@ -173,6 +174,46 @@ def test_a_damaged_version_is_refused_once(
     swap.poll(3.0)
     later.run()
     assert swap.poll(4.0) is shelf.now
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), MemoryError()], ids=repr)
+def test_what_this_machine_could_not_read_or_hold_is_tried_again(
+    swap: HotSwap, later: Later, shelf: Shelf, error: Exception
+) -> None:
+    """It is no fault of the version: after half a minute, again and again, and each time it is counted."""
+    shelf.now = Serving("000001", 1)
+    shelf.damaged["000001"] = error
+    for now_s in range(3 * int(AGAIN_S)):
+        assert swap.poll(float(now_s)) is None
+        later.run()
+    assert swap.refused == len(shelf.loads) == 3
+
+    shelf.damaged.clear()
+    for now_s in range(100, 100 + int(AGAIN_S)):
+        if swap.poll(float(now_s)) is shelf.now:
+            return
+        later.run()
+    raise AssertionError("the version never came")
+
+
+def test_a_version_that_is_withdrawn_while_it_loads_never_serves(
+    swap: HotSwap, later: Later, shelf: Shelf
+) -> None:
+    """What serves by then is loaded instead; one that is merely older than the newest is taken."""
+    shelf.now = Serving("000002", 2)
+    swap.poll(0.0)
+    later.run()
+    shelf.now = Serving("000001", 3, withdrawn=["000002"])
+    assert swap.poll(1.0) is None
+    swap.poll(2.0)
+    later.run()
+    assert swap.poll(3.0) is shelf.now
+
+    overtaken = shelf.now = Serving("000003", 4)
+    swap.poll(4.0)
+    later.run()
+    shelf.now = Serving("000004", 5)
+    assert swap.poll(5.0) is overtaken
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_a_forgotten_user_starts_anew() -> None:
     """After an erasure the next event has no prior state and judges nothing."""
     judge, heard = listening()
     click(judge, "ann", 0, "a")
-    judge.forgot("ann")
+    judge.forgot("ann", "t", 3)
     click(judge, "ann", 5, "b")
     judge.finish()
 
@@ -191,44 +191,6 @@ def test_rank_in_list_counts_from_one_to_fifty() -> None:
     assert rank_in_list(items, "49") == 50
     assert rank_in_list(items, "50") == MISS
     assert rank_in_list([], "0") == MISS
-
-
-def test_users_are_bounded() -> None:
-    """Past the bound the longest silent user is let go, and what waited has no list."""
-    judge, heard = listening(max_users=2)
-    for offset, user in enumerate(["ann", "ann", "bob", "cat"]):
-        click(judge, user, offset, "a")
-
-    assert heard.without_list == 1
-
-
-def test_an_event_of_a_user_who_was_let_go_has_no_list_and_is_counted() -> None:
-    """More users than are kept: whoever had a state before is judged or counted, never passed over."""
-    judge, heard = listening(max_users=2)
-    for offset in range(15):
-        click(judge, f"u{offset % 3}", offset, "a")
-    stored = msgspec.msgpack.decode(msgspec.msgpack.encode(judge.state()))
-    judge = Judge(heard.append, max_users=2)
-    judge.restore(stored)
-    click(judge, "u0", 15, "a")
-    judge.forgot("u1")
-    click(judge, "u1", 16, "a")
-    judge.finish()
-
-    assert heard.without_list == 12 + 1
-
-
-def test_waiting_judgements_are_bounded() -> None:
-    """Past the bound the longest silent user's judgements go, and later events of theirs have no list."""
-    judge, heard = listening(max_states=2)
-    click(judge, "ann", 0, "a")
-    judge.judgement(judgement("ann", 0, ["b"]), 0)
-    for offset in range(1, 4):
-        judge.judgement(judgement("bob", offset, ["b"]), 0)
-    click(judge, "ann", 9, "b", written_ms=1)
-    judge.finish()
-
-    assert heard.judged == 0
 
 
 def test_a_record_that_is_no_judgement_is_refused() -> None:

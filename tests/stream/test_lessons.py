@@ -31,6 +31,10 @@ def record(offset: int, user: str, item: str, *, ts: int | None = None, backfill
     )
 
 
+def loaded(offset: int, user: str, item: str) -> Record:
+    return record(offset, user, item, backfill=True)
+
+
 def told(taken: Slice) -> list[tuple[str, str, int]]:
     columns, _ = taken.columns()
     triples = zip(columns.user, columns.item, columns.time_ms, strict=True)
@@ -97,6 +101,32 @@ def test_an_erased_user_teaches_nothing_of_before() -> None:
     assert taken.forgotten == ["u"]
     assert [(click.user, click.item) for click in taken.clicks] == [("v", "b"), ("u", "c")]
     assert taken.past["u"] == ([], [])
+
+
+def test_a_history_that_is_loaded_amid_clicks_is_learned_after_those_before_it() -> None:
+    """Whoever judges the slice has a memory that knows nothing later; afterwards it knows all, in order."""
+    made, at_once = lessons(), lessons()
+    early = [loaded(1, "x", "a"), loaded(2, "x", "b")]
+    amid = [record(3, "u", "a"), loaded(4, "v", "c"), record(5, "w", "d"), loaded(6, "v", "d")]
+    taken = made.take([*early, *amid], {})
+    before = [len(made.memory.recall([item]).codes_C) for item in "ac"]
+    made.learn(taken)
+    for one in (*early, *amid):
+        at_once.learn(at_once.take([one], {}))
+
+    assert before == [1, 0]
+    assert [len(made.memory.recall([item]).codes_C) for item in "ac"] == [1, 1]
+    assert made.state() == at_once.state()
+
+
+def test_what_an_erased_user_loaded_amid_clicks_is_not_learned() -> None:
+    """And the rest keeps its place among the clicks that stay."""
+    made = lessons()
+    forget = Record(partition=0, offset=9, key=b"u", value=encode(Forget(user="u")), written_ms=10**9)
+    records = [record(1, "u", "a"), record(2, "w", "b"), loaded(3, "v", "c"), loaded(4, "u", "d"), forget]
+    taken = made.take(records, {})
+
+    assert [(number, one.user) for number, _, one in taken.amid] == [(1, "v")]
 
 
 @pytest.mark.parametrize("cut", [1, 4, 7])

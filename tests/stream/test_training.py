@@ -236,7 +236,7 @@ def test_too_few_users_wait_and_nothing_is_learned_meanwhile(
 ) -> None:
     """A slice grows by quarters of a cycle until it can be decided on; in the end it is dropped."""
     monkeypatch.setattr(gate, "MIN_USERS", 1000)
-    monkeypatch.setattr(trainer, "MAX_POOLED", 260)
+    monkeypatch.setattr(gate, "MAX_POOLED", 260)
     told = fake.run()
 
     assert verdicts(told)[:3] == ["none", "wait", "reject"]

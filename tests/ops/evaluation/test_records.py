@@ -48,6 +48,19 @@ def test_lines_come_back_as_runs(tmp_path: Path) -> None:
     assert read(None) == {}
 
 
+def test_a_line_whose_writer_was_killed_is_left_out_and_written_over(tmp_path: Path) -> None:
+    """A long table goes on from the runs that were finished."""
+    path = tmp_path / "runs.jsonl"
+    append(path, RUN)
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[: len(whole) // 2])
+    assert read(path) == {RUN.key(): RUN}
+
+    other = replace(RUN, seed=1)
+    append(path, other)
+    assert read(path) == {RUN.key(): RUN, other.key(): other}
+
+
 def test_another_recipe_or_other_data_is_another_run() -> None:
     """What a name means may change, and so may a data set; minutes make no difference."""
     assert replace(RUN, recipe={"lr": 0.2}).key() != RUN.key()
