@@ -38,6 +38,7 @@ class Named:
     labels: Sequence[str] = ()
     temperature: float = 0.05
     parent: str | None = None
+    withdrawn: Sequence[str] = ()
 
     @property
     def items(self) -> Sequence[str]:
