@@ -11,9 +11,9 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from stream.errors import SettingsInvalid
 
@@ -44,9 +44,13 @@ class _Section(BaseModel):
 
 class KafkaSettings(_Section):
     bootstrap: str = Field(
-        "", description="host:port of a broker; empty: the one that `hopstream broker` started"
+        "",
+        pattern=r"^$|^[^,:\s]+:\d+(,[^,:\s]+:\d+)*$|^\[[0-9a-fA-F:]+\]:\d+$",
+        description="host:port of a broker; empty: the one that `hopstream broker` started",
     )
-    prefix: str = Field("hopstream.", description="put before every topic name")
+    prefix: str = Field(
+        "hopstream.", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put before every topic name"
+    )
     partitions: int = Field(4, ge=1, le=1024, description="partitions of every topic keyed by user")
 
 
@@ -118,6 +122,12 @@ class ServerSettings(_Section):
     timeout_ms: DurationMs = Field(10_000, ge=100, description="longest time for one answer")
     wait_ms: DurationMs = Field(2000, ge=0, description="a list that knows min_offset is waited for so long")
 
+    @model_validator(mode="after")
+    def _waits_within_an_answer(self) -> Self:
+        if self.wait_ms >= self.timeout_ms:
+            raise ValueError("wait_ms must be shorter than timeout_ms, or every wait ends in a 503")
+        return self
+
 
 class RuleSettings(_Section):
     hide: tuple[str, ...] = Field((), description="never shown: item:ID or category:NAME")
@@ -146,7 +156,7 @@ class TrainerSettings(_Section):
     data_dir: Path = Field(Path(".hopstream/trainer"), description="snapshot, plan and report.json")
     every: str = Field(
         "2000",
-        pattern=r"^\d+(\.\d+)?\s*(ms|s|m|h|d)?$",
+        pattern=r"^0*[1-9]\d*(\.\d+)?\s*(ms|s|m|h|d)?$|^0*\.0*[1-9]\d*\s*(ms|s|m|h|d)$",
         description="a cycle: so many events, or time like 10m",
     )
     clock: str = Field(
@@ -232,6 +242,8 @@ def _from_file(path: Path) -> dict[str, Any]:
         fields = tomllib.loads(path.expanduser().read_text())
     except FileNotFoundError:
         raise SettingsInvalid(f"There is no file {path}.") from None
+    except OSError as error:
+        raise SettingsInvalid(f"{path} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsInvalid(f"{path} is not TOML: {error}.") from None
     for section, keys in fields.items():
@@ -251,9 +263,13 @@ def _from_environment(env: dict[str, str]) -> dict[str, Any]:
                 f"Environment variable {name}: {_unknown(f'{section}.{key}' if key else section)}"
             )
         annotation = Settings.model_fields[section].annotation.model_fields[key].annotation  # type: ignore[union-attr]
-        parsed: Any = [part for part in value.split(",") if part] if annotation == tuple[str, ...] else value
+        parsed: Any = _parts(value) if annotation == tuple[str, ...] else value
         fields.setdefault(section, {})[key] = parsed
     return fields
+
+
+def _parts(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:

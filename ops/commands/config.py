@@ -23,7 +23,10 @@ def check(file: options.Config = None, as_json: options.Json = False) -> None:
 
     Example: hopstream config check --config hopstream.toml
     """
-    options.settings_from(file)
+    from ops.server.rules import Rules
+
+    rules = options.settings_from(file).rules
+    Rules.parsed(rules.hide, rules.boost, rules.cap_per_category)
     if as_json:
         options.print_json({"ok": True})
     else:

@@ -13,11 +13,14 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from ops.datasets.errors import DatasetUnreadable
 from ops.datasets.table import EventTable
 from stream.events import id_problem
 
-#: A time beyond this is no Unix time in milliseconds (stream.events refuses it too).
-MAX_TIME_MS = 1 << 52
+#: Times from here on, the year 10000, are no event's: calendars end there.
+MAX_TIME_MS = 253_402_300_800_000
+#: Kinds of events that are told apart; a column with more is no type.
+MAX_TYPES = (1 << 15) - 1
 #: Why a row is left out although nothing is wrong with it but its time.
 OUTSIDE_DATES = "outside the publisher's dates"
 
@@ -67,12 +70,17 @@ class TableBuilder:
     ) -> None:
         """One batch of rows in file order, columns of equal length; ``types`` a string when all are alike.
 
-        A set gives values for all of its rows or for none; NaN stands for an absent one.
+        A set gives values for all of its rows or for none; NaN stands for an absent one. Raises
+        DatasetUnreadable at more than MAX_TYPES types.
         """
+        names = [types] * len(users) if isinstance(types, str) else types
+        kinds = self._types.encode(names)
+        if len(self._types.codes) > MAX_TYPES:
+            told = f"more than {MAX_TYPES:,} types of events, the latest {names[-1]!r}"
+            raise DatasetUnreadable(f"There are {told}: is that the right column?")
         self._user.extend(self._users.encode(users))
         self._item.extend(self._items.encode(items))
-        names = [types] * len(users) if isinstance(types, str) else types
-        self._type.extend(self._types.encode(names))
+        self._type.extend(kinds)
         self._time_ms.extend(times_ms)
         if values is not None:
             self._value.extend(values)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import fnmatch
 import gzip
 import io
+import lzma
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -24,6 +26,16 @@ from ops.datasets.errors import DatasetMissing, DatasetUnreadable
 
 PACKED = (".zst", ".gz", ".zip")
 ARCHIVES = (".zip", ".tar.gz", ".tgz")
+#: What unpacking raises: a stream that is broken or ends early.
+BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zstandard.ZstdError,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +69,10 @@ class File:
         try:
             with self._open() as raw:
                 yield raw
-        except (
-            zipfile.BadZipFile,
-            tarfile.TarError,
-            zstandard.ZstdError,
-            gzip.BadGzipFile,
-            EOFError,
-        ) as error:
+        except BROKEN as error:
             raise DatasetUnreadable(f"{self} cannot be unpacked: {error}.") from error
+        except OSError as error:
+            raise DatasetUnreadable(f"{self} cannot be read: {error.strerror or error}.") from error
 
     @contextmanager
     def _open(self) -> Iterator[IO[bytes]]:
@@ -73,13 +81,20 @@ class File:
                 yield stack.enter_context(_unpacked(self.path))
             elif self.path.suffix == ".zip":
                 archive = stack.enter_context(zipfile.ZipFile(self.path))
-                yield stack.enter_context(archive.open(self.member))
+                yield stack.enter_context(_opened(archive, self.member))
             else:
                 tar = stack.enter_context(tarfile.open(self.path))
                 found = tar.extractfile(self.member)
                 if found is None:
                     raise DatasetMissing(f"{self} is no file.")
                 yield stack.enter_context(found)
+
+
+def _opened(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    try:
+        return archive.open(name)
+    except RuntimeError as error:  # it wants a password, or is packed as Python cannot unpack
+        raise zipfile.BadZipFile(str(error)) from None
 
 
 @contextmanager
@@ -95,7 +110,7 @@ def _unpacked(path: Path) -> Iterator[IO[bytes]]:
             names = [name for name in archive.namelist() if not name.endswith("/")]
             if len(names) != 1:
                 raise DatasetUnreadable(f"{path} holds {len(names)} files where one was expected.")
-            with archive.open(names[0]) as stream:
+            with _opened(archive, names[0]) as stream:
                 yield stream
     else:
         with path.open("rb") as stream:
@@ -155,5 +170,5 @@ def _members(archive: Path) -> list[str]:
                 return [name for name in zipped.namelist() if not name.endswith("/")]
         with tarfile.open(archive) as tar:
             return [member.name for member in tar.getmembers() if member.isfile()]
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+    except BROKEN as error:
         raise DatasetUnreadable(f"{archive} cannot be unpacked: {error}.") from error

@@ -6,6 +6,8 @@ Knows: the names such columns usually have. Does not know: publishers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from ops.datasets.building import TableBuilder
@@ -25,11 +27,13 @@ TYPE = ("type", "event_type", "behavior", "behaviour", "action")
 CATEGORY = ("category", "cat", "category_id")
 
 CLOCKS = {"s": seconds, "ms": milliseconds}
+#: As seconds this would be the year 5138: a file whose first time is later counts in milliseconds.
+FIRST_MS = 1e11
 
 
 def layout_of(header: Sequence[str], clock: str | None, where: object) -> Layout:
     """The layout that a header line describes; raises DatasetUnreadable naming what is missing."""
-    names = [name.strip().lower().removeprefix("\ufeff") for name in header]
+    names = [name.strip().lower() for name in header]
 
     def place(wanted: tuple[str, ...]) -> int | None:
         return next((names.index(name) for name in wanted if name in names), None)
@@ -64,12 +68,27 @@ def read_named(
     categories: dict[str, str] = {}
     for file in required(place, patterns):
         with file.text() as lines:
-            first = lines.readline().rstrip("\r\n")
+            first = lines.readline().removeprefix("\ufeff").rstrip("\r\n")
             delimiter = "\t" if "\t" in first else ","
             layout = layout_of(next(delimited([first], delimiter, file), []), clock, file)
-            rows = delimited(lines, delimiter, file)
+            rows = delimited(lines, delimiter, file, above=1)
+            if clock is None and layout.clock is seconds:
+                layout, rows = _in_its_unit(layout, rows)
             add_rows(builder, rows, layout, where=file.name, report=report, categories=categories)
     return Read(builder=builder, items=lambda: described(categories))
+
+
+def _in_its_unit(layout: Layout, rows: Iterator[list[str]]) -> tuple[Layout, Iterator[list[str]]]:
+    """The layout with milliseconds where the first row's time says so (our own events' `ts` is one), and all
+    rows again."""
+    first = next(rows, None)
+    if first is None:
+        return layout, rows
+    try:
+        late = len(first) == layout.width and float(first[layout.time]) >= FIRST_MS
+    except ValueError:
+        late = False
+    return (replace(layout, clock=milliseconds) if late else layout), chain([first], rows)
 
 
 def described(categories: dict[str, str]) -> Iterator[Item]:

@@ -64,16 +64,19 @@ class Layout:
 
 
 def delimited(
-    lines: Iterable[str], delimiter: str, where: object, *, quoted: bool = True
+    lines: Iterable[str], delimiter: str, where: object, *, quoted: bool = True, above: int = 0
 ) -> Iterator[list[str]]:
-    """Rows of text; raises DatasetUnreadable, naming ``where`` and the line, where there are none."""
+    """Rows of text; raises DatasetUnreadable, naming ``where`` and the line, where there are none.
+
+    ``above``: lines of the file that were read before.
+    """
     rows = csv.reader(
         lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=quoted
     )
     try:
         yield from rows
     except csv.Error as error:
-        raise DatasetUnreadable(f"{where}, line {rows.line_num}: {error}.") from error
+        raise DatasetUnreadable(f"{where}, line {above + rows.line_num}: {error}.") from error
 
 
 def double_colons(lines: Iterable[str]) -> Iterator[str]:

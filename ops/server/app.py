@@ -41,7 +41,13 @@ def build(parts: Parts, *, max_bytes: int, requests_per_s: int, timeout_s: float
 
 def page(parts: Parts) -> FastAPI:
     """The routes without the limits."""
-    app = FastAPI(title="Hopstream", version=version("hopstream"), description=ABOUT, redoc_url=None)
+    app = FastAPI(
+        title="Hopstream",
+        version=version("hopstream"),
+        description=ABOUT,
+        docs_url=None,  # its script would be another origin's; routes_page.py has our own
+        redoc_url=None,
+    )
     problems.install(app)
     openapi.install(app)
     # the busiest are matched first

@@ -20,6 +20,8 @@ from ops.server.openapi import answers
 from ops.server.parts import Parts
 
 FOLDER = Path(__file__).with_name("page")
+#: Of the package fastapi-offline, which brings Swagger UI: the page of the API needs no other origin.
+SWAGGER = ("swagger-ui-bundle.js", "swagger-ui.css")
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -27,7 +29,7 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
@@ -48,10 +50,17 @@ def router(parts: Parts) -> APIRouter:
         if path.suffix in TYPES
     }
 
+    files |= {f"swagger/{name}": _read(path) for name, path in _swagger()}
+
     @made.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
         """The page."""
         return _answer(files["index.html"], request)
+
+    @made.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> Response:
+        """The page of the API."""
+        return _answer(files["docs.html"], request)
 
     @made.get("/page/{name:path}", include_in_schema=False)
     async def file(name: str, request: Request) -> Response:
@@ -66,6 +75,13 @@ def router(parts: Parts) -> APIRouter:
         return written(parts.scene.told(parts.wall_ms()))
 
     return made
+
+
+def _swagger() -> list[tuple[str, Path]]:
+    from importlib.resources import files  # the package itself is not imported: it only brings files
+
+    folder = Path(str(files("fastapi_offline"))) / "static"
+    return [(name, folder / name) for name in SWAGGER]
 
 
 def _read(path: Path) -> _File:

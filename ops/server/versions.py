@@ -19,6 +19,8 @@ from model.version import Version
 
 log = logging.getLogger("hopstream.server")
 
+UNREADABLE = "the registry cannot be read: "
+
 
 class Mapped:
     """One version as a ranker without a network."""
@@ -86,7 +88,13 @@ def follow(registry: Registry, known: Versions) -> Versions:
     try:
         current = registry.current()
     except (ModelError, OSError) as error:
-        return replace(known, problem=f"the registry cannot be read: {error}")
+        problem = f"{UNREADABLE}{error}"
+        if problem != known.problem:
+            log.warning("%s; what was mapped goes on", problem)
+        return replace(known, problem=problem)
+    if (known.problem or "").startswith(UNREADABLE):
+        log.info("the registry can be read again")
+        known = replace(known, problem=None)
     if current is None or (current.version, current.epoch) == known.seen:
         return known
     seen, withdrawn = (current.version, current.epoch), frozenset(current.withdrawn)

@@ -247,6 +247,23 @@ def test_no_serious_accessibility_violation(scheme: str, stage: Stage, visit: Vi
     )
 
 
+def test_the_page_of_the_api_needs_nobody_else(stage: Stage, browser: Any, tmp_path: Path) -> None:
+    """Every route is drawn, one opens, and nothing is asked of another origin or refused by the policy."""
+    said, asked = list[str](), list[str]()
+    page = browser.new_page()
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{stage.url}docs")
+    page.locator(".opblock-summary-path").first.wait_for()
+    page.locator(".opblock-summary", has_text="/similar/").first.click()
+    page.locator(".opblock-body").first.wait_for()
+    page.screenshot(path=tmp_path / "docs.png")
+    page.close()
+
+    assert said == []
+    assert [url for url in asked if not url.startswith((stage.url, "data:"))] == []
+
+
 def test_a_server_with_a_token_asks_for_it(tmp_path: Path, visit: Visit) -> None:
     """The refused click shows a field for the token; with it the next one counts."""
     stage = Stage(tmp_path / "models", token="sesame")

@@ -33,6 +33,11 @@ def test_later_sources_win(tmp_path: Path) -> None:
         ("[kafka]\npartitions = 0\n", "kafka.partitions"),
         ("partitions = 3\n", "section"),
         ("[kafka\n", "TOML"),
+        ('[kafka]\nprefix = "my topics/"\n', r"kafka\.prefix"),
+        ('[kafka]\nbootstrap = "localhost"\n', r"kafka\.bootstrap"),
+        ('[trainer]\nevery = "0"\n', r"trainer\.every"),
+        ('[trainer]\nevery = "0.0s"\n', r"trainer\.every"),
+        ('[server]\nwait_ms = "20s"\n', "shorter than timeout_ms"),
     ],
 )
 def test_a_mistake_names_the_key_and_the_way_out(tmp_path: Path, text: str, hint: str) -> None:
@@ -56,9 +61,29 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load(tmp_path / "nowhere.toml", environment={})
 
 
+@pytest.mark.parametrize(
+    "bootstrap", ["", "localhost:9092", "a.b:1,c-d:2", "[::1]:9092", "kafka:9092,127.0.0.1:9093"]
+)
+def test_addresses_of_brokers_are_taken(bootstrap: str) -> None:
+    """One, several, by name or number."""
+    assert load(overrides={"kafka": {"bootstrap": bootstrap}}, environment={}).kafka.bootstrap == bootstrap
+
+
+@pytest.mark.parametrize("every", ["1", "2000", "10m", "0.5s", "10 m", "1.50h", "100ms"])
+def test_lengths_of_cycles_are_taken(every: str) -> None:
+    """Events, or time with its unit."""
+    assert load(overrides={"trainer": {"every": every}}, environment={}).trainer.every == every
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    """And what may not be read neither: the reason stands in the message."""
+    with pytest.raises(SettingsInvalid, match="cannot be read: Is a directory"):
+        load(tmp_path, environment={})
+
+
 def test_lists_come_from_the_environment_separated_by_commas() -> None:
     """The same key in both worlds."""
-    assert load(environment={"HOPSTREAM_EVENTS__NEGATIVE": "skip,hate"}).events.negative == ("skip", "hate")
+    assert load(environment={"HOPSTREAM_EVENTS__NEGATIVE": "skip, hate,"}).events.negative == ("skip", "hate")
 
 
 def test_every_key_has_a_section() -> None:

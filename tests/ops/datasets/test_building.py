@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.datasets.building import TableBuilder
+from ops.datasets.building import MAX_TYPES, TableBuilder
+from ops.datasets.errors import DatasetUnreadable
 
 ROWS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"), st.integers(0, 5)), max_size=40)
 
@@ -31,6 +33,17 @@ def test_unusable_rows_are_counted_and_leave_no_trace() -> None:
     assert [(event.user, event.item) for event in table] == [("a", "x")]
     assert (table.users, table.items) == (["a"], ["x"])
     assert builder.dropped == {"bad id": 2, "bad time": 1}
+
+
+def test_more_types_than_there_can_be_are_refused_before_anything_is_added() -> None:
+    """A column of something else is named as such, and no row is torn apart."""
+    builder = TableBuilder()
+    builder.add(["a"], ["x"], [1], "click")
+    kinds = [f"t{number}" for number in range(MAX_TYPES)]
+    with pytest.raises(DatasetUnreadable, match="right column"):
+        builder.add(kinds, kinds, [2] * len(kinds), kinds)
+
+    assert [(event.user, event.item) for event in builder.build()] == [("a", "x")]
 
 
 def test_days_outside_the_publishers_are_dropped() -> None:

@@ -157,10 +157,12 @@ def test_json_lines_keep_what_events_say(write) -> None:
         ("user\titem\tts", "100", 100_000),
         ("user,item,timestamp", "100.5", 100_500),
         ("uid,iid,time_ms", "7", 7),
+        ("user,item,ts", "1700000000000", 1_700_000_000_000),  # as our own events count
+        ('\ufeff"user","item","ts"', "100", 100_000),  # as exporters write
     ],
 )
 def test_named_columns_say_their_unit(write, header: str, time: str, ts_ms: int) -> None:
-    """Seconds or milliseconds by the column's name, tabs or commas by what stands in the header."""
+    """Seconds or milliseconds by the name and the first time's size, tabs or commas by the header."""
     split = "\t" if "\t" in header else ","
     dataset = opened(write("mine.tsv", f"{header}\n{split.join(['a', 'x', time])}\n"))
 
@@ -200,9 +202,33 @@ def test_broken_packing_is_an_error_that_names_the_file(write) -> None:
         opened(path)
 
 
+@pytest.mark.parametrize("at", [10, 20, 40])
+def test_a_packed_file_that_was_damaged_is_refused(write, at: int) -> None:
+    """Wherever bytes are wrong: in the header, the stream or the checksum."""
+    path = write("ratings.csv.gz", RATINGS_CSV * 50)
+    raw = bytearray(path.read_bytes())
+    raw[at : at + 20] = b"\xff" * 20
+    path.write_bytes(raw)
+
+    with pytest.raises(DatasetUnreadable, match=r"ratings\.csv\.gz"):
+        opened(path)
+
+
+def test_an_archive_that_wants_a_password_is_refused(write) -> None:
+    """As one that cannot be unpacked."""
+    path = write("ratings.csv.zip", RATINGS_CSV)
+    raw = bytearray(path.read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        raw[raw.index(mark) + flags] |= 1
+    path.write_bytes(raw)
+
+    with pytest.raises(DatasetUnreadable, match="encrypted"):
+        opened(path)
+
+
 def test_a_quote_that_never_ends_names_the_line(write) -> None:
     """Broken CSV is refused with its place."""
-    with pytest.raises(DatasetUnreadable, match=r"mine\.csv, line \d"):
+    with pytest.raises(DatasetUnreadable, match=r"mine\.csv, line 2"):
         opened(write("mine.csv", 'user,item,ts\n"a,x,1\n'))
 
 

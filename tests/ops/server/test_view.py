@@ -151,6 +151,25 @@ def test_a_damaged_version_changes_nothing(tmp_path: Path) -> None:
     assert follow(registry, after) is after  # and is not read again and again
 
 
+def test_a_registry_that_cannot_be_read_is_said_once_and_until_it_can(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was mapped goes on meanwhile."""
+    registry = Registry(tmp_path)
+    registry.publish(trained(seed=1))
+    known = follow(registry, Versions())
+    whole = (tmp_path / "current.json").read_bytes()
+    (tmp_path / "current.json").write_bytes(b"{")
+    after = follow(registry, follow(registry, known))
+
+    assert after.current is known.current
+    assert "current.json" in (after.problem or "")
+    assert caplog.text.count("the registry cannot be read") == 1
+
+    (tmp_path / "current.json").write_bytes(whole)
+    assert follow(registry, after) == known
+
+
 def test_the_token_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:
     """The file wins; an empty or missing one is an error and no open door."""
     file = tmp_path / "token"
