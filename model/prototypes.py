@@ -1,11 +1,12 @@
-"""Learned themes as arrays: the published table, the themes of any session, how prototypes follow the stream.
+"""Learned themes as arrays: the published table, the themes of any session, how prototypes could follow.
 
 Knows: item lines, the router's two matrices, closed sessions' vectors. Imports no torch: a worker may ask.
 Does not know: how the matrices are learned (model/router.py), sequences, files.
 
 All of it is our construction (of MoS, arXiv 2604.20858, only the abstract is known to us). An item's logits
 are <W_r e_i, c_k> / 0.1 with |e_i| = |c_k| = 1, a session's logits the mean over its items. So the worker's
-running mean over the published table and the trainer's routing are one number.
+running mean over the published table and the trainer's routing are one number. Prototypes of a running system
+stand still: Following and still_alive are built and tested, and no role calls them.
 """
 
 # I = items, D = width, K = themes, S = sessions, T = moments (cuts) of sessions

@@ -4,10 +4,9 @@ Knows: its layer, its input of rows and positions, plain softmax attention.
 Does not know: times, losses, item ids, caches (positions are absolute, so it never serves from one).
 
 Kang and McAuley, ICDM 2018 (arXiv 1808.09781), trained with sampled softmax (eSASRec, RecSys 2025) and cosine
-scores. Norm last, LayerNorm(x + Dropout(f(x))), as most re-implementations have it; the paper norms first. On
-Amazon Beauty (8 epochs, one seed) norm last had a validation nDCG@10 of .0600 against .0552. Our choice: no
-biases in attention; positions start at zero, since those beyond the training window are never trained and
-must add no noise.
+scores. Norm last, LayerNorm(x + Dropout(f(x))), as most re-implementations have it; the paper norms first.
+Our choice: no biases in attention; positions start at zero, since those beyond the training window are never
+trained and must add no noise.
 """
 
 # B = sequences, N = positions, D = width, H = heads, w = D / H, F = 3D: query, key and value side by side

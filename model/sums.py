@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from model.metrics import MISS
+from model.metrics import MISS, rank_in
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -84,16 +84,12 @@ def sum_ranks(
     temperature: float,
     weights: tuple[float, ...] = WEIGHTS,
 ) -> FloatArray:
-    """(W,) rank of the item at place ``target`` under each weight; MISS for a target below 0."""
+    """(W,) rank of the item at place ``target`` under each weight; MISS for a target below 0, and where the
+    model says of it what is no number."""
     if target < 0:
         return np.full(len(weights), MISS)
-    ranks = []
-    for weight in weights:
-        scores_O = sum_scores(cosines_O, logs_O, weight, temperature)
-        higher = int(np.count_nonzero(scores_O > scores_O[target]))
-        not_lower = int(np.count_nonzero(scores_O >= scores_O[target]))
-        ranks.append(1.0 + higher + (not_lower - higher - 1) / 2)
-    return np.array(ranks)
+    scores_WO = (sum_scores(cosines_O, logs_O, weight, temperature) for weight in weights)
+    return np.array([rank_in(scores_O, target) for scores_O in scores_WO])
 
 
 def _best(scores: FloatArray, cosines: FloatArray, n: int) -> IntArray:

@@ -43,6 +43,8 @@ from stream.observer import Observer
 from stream.settings import Settings, load
 from stream.topics import TopicNames
 
+#: Files by which a demo knows a folder of its own, which it may empty; the second is that of older ones.
+MARKS = (".hopstream-demo", "roles.log")
 #: How long version 1 may take to answer everybody.
 SERVES_S = 120.0
 
@@ -67,11 +69,16 @@ class Plan:
 
 
 def fresh_folder(folder: Path) -> None:
-    """An empty run folder. Raises DirectoryRefused if a demo still runs there."""
+    """An empty run folder. Raises DirectoryRefused where a demo still runs, or what is no demo's lies there."""
+    if folder.exists() and not folder.is_dir():
+        raise DirectoryRefused(f"{folder} is a file; a demo needs a folder.")
     if running(folder / "kafka") is not None:
         raise DirectoryRefused(f"{folder} is in use by a running demo.")
+    if folder.exists() and any(folder.iterdir()) and not any((folder / name).exists() for name in MARKS):
+        raise DirectoryRefused(f"{folder} holds something that no demo wrote; it would be emptied.")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    (folder / MARKS[0]).touch()
 
 
 def run(plan: Plan, supervisor: Supervisor, told: Told) -> dict[str, Any]:

@@ -189,7 +189,7 @@ class Answering:
         if include is not None:
             return iter(ordered().among(include, [self._boost(item) for item in include]))
         if self.rules.boosts:
-            return ordered().everything(self._boosts_of(mapped))
+            return ordered().everything(self._boosts_of(mapped), self._boost)
         if made is None:
             return ordered().everything()
         return chain(stored_only(made), _beyond(made, ordered))

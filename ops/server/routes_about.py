@@ -42,7 +42,8 @@ def router(parts: Parts) -> APIRouter:
     ) -> Response:
         """Items whose titles hold these words, best known first."""
         versions, shelf = answering.versions, answering.shelf
-        found = shelf.search(q, n, telling.weight(versions))
+        serving = versions.current and versions.current.name
+        found = shelf.search(q, n, telling.weight(versions), serving)
         return written(schema.Items(items=[telling.item(shelf, versions, name) for name in found]))
 
     @made.get("/items/{item:path}", responses=answers("ItemTold", 404), response_class=Response)

@@ -242,6 +242,7 @@ def run(settings: Settings, bootstrap: str, ready_file: Path | None, status_file
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # anybody could name another address in them, and have another's rate
         timeout_graceful_shutdown=STOP_S,
         lifespan="off",
     )

@@ -16,7 +16,7 @@ from __future__ import annotations
 import base64
 import binascii
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,8 +93,11 @@ class Order:
         }
         return sorted(found.values(), key=self._key)
 
-    def everything(self, boosts_I: FloatArray | None = None) -> Iterator[Candidate]:
-        """Every item that has a score, best first; ``boosts_I`` (I,) is added to scores first."""
+    def everything(
+        self, boosts_I: FloatArray | None = None, boost: Callable[[str], float] = lambda _: 0.0
+    ) -> Iterator[Candidate]:
+        """Every item that has a score, best first; ``boosts_I`` (I,) is added to scores first, and ``boost``
+        to those of items that the version has no row for."""
         bare_I = self._scores_I.copy()
         ranks_I = np.full(len(bare_I), len(self._stored), np.int64)
         for item, rank in self._stored.items():
@@ -114,7 +117,7 @@ class Order:
         strangers += [item for item in self._outside if item not in self._stored]
         if not strangers:
             return inside
-        return heapq.merge(inside, self.among(strangers, [0.0] * len(strangers)), key=self._key)
+        return heapq.merge(inside, self.among(strangers, [boost(item) for item in strangers]), key=self._key)
 
     def _key(self, candidate: Candidate) -> tuple[float, int, float, int]:
         rank = self._stored.get(candidate.item, len(self._stored))

@@ -68,6 +68,6 @@ class Shelf:
             if not self._in_category[category]:
                 del self._in_category[category]
 
-    def search(self, words: str, n: int, weight: Callable[[str], float]) -> list[str]:
+    def search(self, words: str, n: int, weight: Callable[[str], float], of: object = None) -> list[str]:
         """`Titles.search`."""
-        return self._titles.search(words, n, weight)
+        return self._titles.search(words, n, weight, of)

@@ -26,6 +26,7 @@ class Titles:
         self._starts: list[int] = []
         self._names: list[str] = []
         self._laid_out: frozenset[str] = frozenset()  # the same names
+        self._weighed: object = None  # whose weights ordered them
 
     def put(self, item: str, title: str | None) -> None:
         """An item's title is this now; None or nothing: it has none."""
@@ -41,16 +42,15 @@ class Titles:
         else:
             self._changed.pop(item, None)
 
-    def search(self, words: str, n: int, weight: Callable[[str], float]) -> list[str]:
-        """At most ``n`` items whose titles hold these words as they stand, whatever their case.
-
-        The heaviest first, as far as the weights that the text was made by are still the same.
-        """
+    def search(self, words: str, n: int, weight: Callable[[str], float], of: object = None) -> list[str]:
+        """At most ``n`` items whose titles hold these words as they stand, whatever their case, the heaviest
+        first. ``of``: whose weights these are; others' need another order."""
         wanted = _flat(words)
         if not wanted:
             return []
-        if len(self._changed) > max(MAX_CHANGED, len(self._names) // 20):
+        if of != self._weighed or len(self._changed) > max(MAX_CHANGED, len(self._names) // 20):
             self._lay_out(weight)
+            self._weighed = of
         found = [item for item, _ in zip(self._in_text(wanted), range(n), strict=False)]
         found += [item for item in self._changed if wanted in self._titles.get(item, "")]
         return sorted(found, key=lambda item: -weight(item))[:n]

@@ -71,6 +71,15 @@ def test_ranks_are_those_of_the_scores() -> None:
     assert sum_ranks(cosines, logs, -1, TEMPERATURE).tolist() == [MISS] * len(WEIGHTS)
 
 
+def test_what_is_no_number_is_no_first_place() -> None:
+    """A network that diverged misses; items beside it keep their ranks."""
+    cosines = np.array([0.4, np.nan, 0.8])
+    ranks = sum_ranks(cosines, np.zeros(3), 1, TEMPERATURE)
+
+    assert ranks.tolist() == [MISS] * len(WEIGHTS)
+    assert sum_ranks(cosines, np.zeros(3), 2, TEMPERATURE, (0.5,)).tolist() == [1.0]
+
+
 def test_logs_are_logs() -> None:
     """The short cut for items without memory is the formula."""
     memory = np.array([0.0, 2.0, 0.0, 0.5])

@@ -72,7 +72,7 @@ def test_a_seen_item_never_stands_above_the_list() -> None:
 @given(
     candidates=st.lists(st.sampled_from([*ITEMS, "x", "y", "nobody"]), unique=True, max_size=20),
     weight=st.sampled_from([None, 0.0, 0.1, 1.0]),
-    boosted=st.dictionaries(st.sampled_from(ITEMS), st.sampled_from([-0.5, 0.25]), max_size=3),
+    boosted=st.dictionaries(st.sampled_from([*ITEMS, "x", "y"]), st.sampled_from([-0.5, 0.25]), max_size=3),
 )
 def test_candidates_stand_as_in_the_whole_order(
     candidates: list[str], weight: float | None, boosted: dict[str, float]
@@ -82,7 +82,8 @@ def test_candidates_stand_as_in_the_whole_order(
     order = Order(MAPPED, made)
     boosts_I = np.array([boosted.get(item, 0.0) for item in ITEMS])
 
-    whole = [one for one in order.everything(boosts_I) if one.item in candidates]
+    everything = order.everything(boosts_I, lambda item: boosted.get(item, 0.0))
+    whole = [one for one in everything if one.item in candidates]
     part = order.among(candidates, [boosted.get(item, 0.0) for item in candidates])
 
     assert part[: len(whole)] == whole

@@ -35,6 +35,17 @@ def test_a_search_finds_what_a_look_at_every_title_finds(monkeypatch: pytest.Mon
             assert made.search(words, 4, weight) == expected
 
 
+def test_another_versions_weights_are_another_order() -> None:
+    """What was best known to the version before is not best known for ever."""
+    made, words = Titles(), "tale"
+    for number in range(2000):
+        made.put(str(number), f"tale {number}")
+    before = made.search(words, 3, weight, "1")
+    after = made.search(words, 3, lambda item: -weight(item), "2")
+
+    assert (before, after) == (["0", "1", "2"], ["1999", "1998", "1997"])
+
+
 def test_a_record_that_leaves_the_title_as_it_is_costs_no_search_anything() -> None:
     """A price that changes every minute is no reason to look at the titles again."""
     shelf, asked = Shelf(3000), list[str]()

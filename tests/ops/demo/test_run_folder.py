@@ -1,0 +1,40 @@
+"""The folder that a demo empties is its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ops.demo.run import MARKS, fresh_folder
+from ops.errors import DirectoryRefused
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_folder_of_an_earlier_demo_is_emptied(tmp_path: Path, mark: str) -> None:
+    """And is known as one again."""
+    folder = tmp_path / "run"
+    fresh_folder(folder)
+    (folder / MARKS[0]).unlink()
+    (folder / mark).touch()
+    (folder / "models").mkdir()
+    fresh_folder(folder)
+
+    assert [path.name for path in folder.iterdir()] == [MARKS[0]]
+
+
+def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
+    """There is nothing to lose in it."""
+    fresh_folder(tmp_path)
+
+    assert (tmp_path / MARKS[0]).exists()
+
+
+def test_what_no_demo_wrote_is_left_alone(tmp_path: Path) -> None:
+    """A home directory named by mistake stays as it is, and so does a file."""
+    (tmp_path / "thesis.tex").write_text("all of it")
+    for place in (tmp_path, tmp_path / "thesis.tex"):
+        with pytest.raises(DirectoryRefused):
+            fresh_folder(place)
+
+    assert (tmp_path / "thesis.tex").read_text() == "all of it"
