@@ -38,7 +38,7 @@ def demo(
         typer.Option("--lockstep", help="Each event waits for the last one's list."),
     ] = False,
     warm_s: Annotated[int, typer.Option("--warm-start", min=1, help="Seconds to train version 1.")] = 45,
-    folder: Annotated[Path, typer.Option(help="Run folder; emptied first, if a demo wrote what is in it.")] = Path(".hopstream/demo"),
+    folder: Annotated[Path, typer.Option(help="Run folder; a demo's is emptied.")] = Path(".hopstream/demo"),
     headless: Annotated[bool, typer.Option(help="No live display.")] = False,
     bootstrap: options.Bootstrap = None,
     as_json: options.Json = False,

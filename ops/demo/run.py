@@ -69,7 +69,7 @@ class Plan:
 
 
 def fresh_folder(folder: Path) -> None:
-    """An empty run folder. Raises DirectoryRefused where a demo still runs, or what is no demo's lies there."""
+    """An empty run folder. Raises DirectoryRefused where a demo runs, or what is no demo's lies."""
     if folder.exists() and not folder.is_dir():
         raise DirectoryRefused(f"{folder} is a file; a demo needs a folder.")
     if running(folder / "kafka") is not None:
