@@ -129,7 +129,7 @@ class TrainConfig:
     popularity_power: float = 0.0  # drawn by (events of the item)^this; 0 = uniform
     log_q: bool = False  # logits less log of the probability of a draw (Yi et al. 2019)
     full_softmax_items: int = 0  # a catalogue of at most this many: all items, none drawn
-    balance: float = 0.01  # weight of the experts' load-balancing loss
+    balance: float = 0.01  # weight of the experts' load-balancing loss, a mean over layers
     z_loss: float = 0.001  # weight of the router's logsumexp penalty
     new_item_share: float = 0.02  # events masked as "new item" rows
     spectral_start: bool = True

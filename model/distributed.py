@@ -4,7 +4,8 @@ Knows: who we are among how many, sums over processes. Does not know: losses, ep
 
 Data parallel training with gloo, as DistributedDataParallel does it, but by hand: that wraps one forward
 call, and a network here has several. A batch is one batch however many share it, so with dropout and router
-noise off the result is that of one process. Alone, every function here does nothing.
+noise off, shared negatives and no mixture the result is that of one process; negatives per position are drawn
+anew by each, and balance is added up by shares. Alone, every function here does nothing.
 """
 
 from __future__ import annotations

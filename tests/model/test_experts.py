@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -95,6 +97,14 @@ def test_balance_is_one_when_even_and_grows_with_collapse() -> None:
     assert pytest.approx(1) == even.balance.item()
     assert pytest.approx(3) == collapsed.balance.item()
     assert collapsed.load_E.tolist() == [1, 0, 0]
+
+
+def test_z_is_the_mean_square_of_what_the_logits_add_up_to() -> None:
+    """Logits 0 and ln 3: (ln 4)^2; beside them two of 0: (ln 2)^2."""
+    logits_TE = torch.tensor([[0.0, math.log(3)], [0.0, 0.0]])
+    found = routing(logits_TE, torch.ones(2, dtype=torch.bool))
+
+    assert found.z.item() == pytest.approx((math.log(4) ** 2 + math.log(2) ** 2) / 2)
 
 
 def test_padding_counts_nowhere() -> None:

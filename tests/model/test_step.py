@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,3 +76,18 @@ def test_log_q_undoes_popular_draws() -> None:
 
     assert likeness(replace(recipe, log_q=True)) > 0.98
     assert likeness(recipe) < 0.95
+
+
+def test_the_experts_losses_weigh_what_the_recipe_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Balance and z are added to the ranking, each with its own weight."""
+    model = network()
+    encode = model.encode
+
+    def routed(*inputs: Any) -> Any:
+        return encode(*inputs)._replace(balance=torch.tensor(3.0), z=torch.tensor(5.0))
+
+    monkeypatch.setattr(model, "encode", routed)
+    recipe = replace(RECIPE, balance=0.25, z_loss=0.5)
+    found = losses_of(model, one_batch(), recipe, Sampler(recipe, np.ones(NUM_ITEMS, np.int64)))
+
+    assert float((found.total - found.ranking).detach()) == pytest.approx(0.25 * 3 + 0.5 * 5, abs=1e-5)
