@@ -151,17 +151,11 @@ def _server(settings: Settings, supervisor: Supervisor, status_file: Path) -> st
 
 def _settings(plan: Plan, bootstrap: str) -> Settings:
     """What every role of this demo reads from its environment."""
+    os.environ |= {f"HOPSTREAM_{name}": value for name, value in own_places(plan, bootstrap).items()}
     wanted = {
-        "KAFKA__BOOTSTRAP": bootstrap,
-        "KAFKA__PREFIX": "hopstream." if not plan.bootstrap else f"demo-{os.getpid()}-{int(time.time())}.",
         "SESSIONS__GAP_MS": f"{plan.dataset.gap_ms}ms",
         "SCORER__FILTER_SEEN": str(plan.dataset.filter_seen).lower(),
-        "MODELS__DIR": str(plan.folder / "models"),
         "SCORER__RESCORE_USERS": "20000",  # whoever clicked before version 1 gets a list of it
-        "WORKER__DATA_DIR": str(plan.folder / "worker"),
-        "SCORER__DATA_DIR": str(plan.folder / "scorer"),
-        "EVALUATOR__DATA_DIR": str(plan.folder / "evaluator"),
-        "TRAINER__DATA_DIR": str(plan.folder / "trainer"),
         "EVALUATOR__REPORT_MS": "1s",
     }
     if plan.lockstep:  # nobody waits for company, and every list is judged
@@ -169,6 +163,17 @@ def _settings(plan: Plan, bootstrap: str) -> Settings:
     for name, value in wanted.items():
         os.environ.setdefault(f"HOPSTREAM_{name}", value)  # the user's own settings win
     return load()
+
+
+def own_places(plan: Plan, bootstrap: str) -> dict[str, str]:
+    """Where this demo writes, whatever is configured: no registry, state or topic of anybody else's."""
+    places = {f"{role}__DATA_DIR": role.lower() for role in ("WORKER", "SCORER", "EVALUATOR", "TRAINER")}
+    return {
+        "KAFKA__BOOTSTRAP": bootstrap,
+        "KAFKA__PREFIX": "hopstream." if not plan.bootstrap else f"demo-{os.getpid()}-{int(time.time())}.",
+        "MODELS__DIR": str(plan.folder / "models"),
+        **{name: str(plan.folder / place) for name, place in places.items()},
+    }
 
 
 def _prepare(plan: Plan, parts: Parts, settings: Settings, waiting: Waiting) -> dict[int, int]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from ops.demo.run import MARKS, fresh_folder
+from ops.demo.run import MARKS, Plan, fresh_folder, own_places
 from ops.errors import DirectoryRefused
 
 
@@ -21,6 +22,28 @@ def test_a_folder_of_an_earlier_demo_is_emptied(tmp_path: Path, mark: str) -> No
     fresh_folder(folder)
 
     assert [path.name for path in folder.iterdir()] == [MARKS[0]]
+
+
+@pytest.mark.parametrize("bootstrap", ["", "theirs:9092"])
+def test_a_demo_writes_where_nobody_else_does(tmp_path: Path, bootstrap: str) -> None:
+    """Registry, state and topics are its own, on a broker of its own and on somebody else's."""
+    dataset = SimpleNamespace(gap_ms=1000, filter_seen=True)
+    plan = Plan(
+        dataset=dataset,
+        train_source="",
+        pacing=lambda _: None,  # type: ignore[arg-type, return-value]
+        limit=None,
+        warm_s=1,
+        seed=0,
+        folder=tmp_path,
+        bootstrap=bootstrap,
+    )
+    places = own_places(plan, bootstrap or "127.0.0.1:1")
+
+    folders = {name: Path(value) for name, value in places.items() if name.endswith("DIR")}
+    assert len({*folders.values()}) == len(folders) == 5
+    assert all(folder.parent == tmp_path for folder in folders.values())
+    assert places["KAFKA__PREFIX"].startswith("demo-" if bootstrap else "hopstream.")
 
 
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
