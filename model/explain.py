@@ -53,6 +53,7 @@ class Facet:
     facet: int
     weight: float  # g_m: how much this facet counts for the user now; all facets sum to 1
     cosine: float  # of the user's state and the item in this facet
+    scale: float  # of the model in the served sum, w / temperature; 1 without a memory
     term: float  # what it adds to the score
     nearest: list[Near]  # history items closest to the item in this facet, closest first
 
@@ -222,6 +223,7 @@ class Explainer:
                 facet=m,
                 weight=weights_M[m],
                 cosine=cosines[m],
+                scale=scale,
                 term=scale * products_M[m],
                 nearest=[
                     Near(item=history[h], cosine=float(near_MH[m, h]))

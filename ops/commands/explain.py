@@ -144,8 +144,9 @@ def _show(told: dict[str, Any], titles: Mapping[str, str]) -> None:
         print(f"  weighed: {shares}")
     for facet in sorted(told["facets"], key=lambda facet: -abs(facet["term"])):
         near = "; ".join(f"{called(one['item'])} ({one['cosine']:.2f})" for one in facet["nearest"])
+        scale = "" if facet["scale"] == 1 else f"{facet['scale']:.2f} x "
         print(
-            f"  facet {facet['facet']}: {facet['term']:+.4f} = weight {facet['weight']:.2f} x cosine "
+            f"  facet {facet['facet']}: {facet['term']:+.4f} = {scale}weight {facet['weight']:.2f} x cosine "
             f"{facet['cosine']:+.2f}" + (f"; nearest in the history: {near}" if near else "")
         )
     _show_memory(told, called)

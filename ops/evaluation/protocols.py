@@ -15,7 +15,8 @@ from model.time_split import TEST_FROM, cut_at, live_popularity, time_split
 from ops.evaluation.choices import Protocol
 from stream.windows import GLOBAL_MAX
 
-#: Leave-one-out reads and trains on this many of a user's newest events, as the papers on Amazon's data do.
+#: Leave-one-out reads this many of a user's newest events, as the papers on Amazon's data do, and trains on
+#: windows of as many, cut from the whole history.
 LOO_EVENTS = 50
 
 #: Fields of a recipe that a protocol fixes, unless they are named.

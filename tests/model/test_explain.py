@@ -84,6 +84,17 @@ def test_with_a_memory_the_sum_has_one_term_more(network: FuxiMME) -> None:
     assert found.memory.shares == pytest.approx({"i1": 0.25, "i4": 0.75})
 
 
+@pytest.mark.parametrize("weight", [None, 0.0, 0.3, 1.0])
+def test_what_is_said_of_a_facet_multiplies_to_its_term(network: FuxiMME, weight: float | None) -> None:
+    """The model's scale in the sum, the facet's weight and its cosine: with a memory and without."""
+    memories = None if weight is None else Memories(weight=weight, epsilon=1e-3, shares={"i1": 0.02})
+    found = Explainer(network, CATALOGUE, SEQUENCES).explain("i7", memories)
+
+    assert {facet.scale for facet in found.facets} == {1.0 if weight is None else weight / CONFIG.temperature}
+    for facet in found.facets:
+        assert facet.term == pytest.approx(facet.scale * facet.weight * facet.cosine, abs=1e-5)
+
+
 def test_nothing_recalled_is_said_so(network: FuxiMME) -> None:
     """A memory without evidence has its floor as its term, and nobody's share."""
     found = Explainer(network, CATALOGUE, SEQUENCES).explain(
