@@ -39,6 +39,7 @@ def click(page: Any, item: str) -> None:
 
 
 def listed(page: Any) -> list[str]:
+    page.locator("#list li").first.wait_for()  # the state may be told before the list has come
     found: list[str] = page.eval_on_selector_all("#list li", "rows => rows.map(row => row.dataset.item)")
     return found
 
