@@ -71,6 +71,7 @@ class HotSwap:
         self._seen: tuple[str, int] | None = None  # adopted, refused or on its way
         self.coming: Future[Ranker] | None = None  # a candidate that is being prepared
         self._next_s = 0.0
+        self._again_s = math.inf  # when what this machine could not read or hold may be tried again
 
     def poll(self, now_s: float) -> Ranker | None:
         """Called between turns with process time: a version that proved itself, or None."""
@@ -79,6 +80,8 @@ class HotSwap:
         if now_s < self._next_s:
             return None
         self._next_s = now_s + CHECK_S
+        if now_s >= self._again_s:
+            self._seen, self._again_s = None, math.inf
         try:
             current = self._current()
         except (ModelError, OSError) as error:
@@ -89,7 +92,7 @@ class HotSwap:
         if current is None or (current.version, current.epoch) == self._seen:
             self.settled = True
             return None
-        self._seen = (current.version, current.epoch)
+        self._seen, self._again_s = (current.version, current.epoch), math.inf
         self.settled = False
         self.coming = self._executor.submit(self._prepare, current.version, current.epoch)
         return self._arrived(self.coming, now_s) if self.coming.done() else None
@@ -125,7 +128,7 @@ class HotSwap:
             version, kind = (self._seen or ("?",))[0], type(error).__name__
             log.error("version %s refused, the old one keeps serving: %s: %s", version, kind, error)
             if isinstance(error, OSError | MemoryError):  # of this machine at this moment, not of the version
-                self._seen, self._next_s = None, now_s + AGAIN_S
+                self._again_s = now_s + AGAIN_S
             return None
         self._next_s = 0.0
         if self.withdrawn(ranker, now_s):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
@@ -49,7 +50,6 @@ def router(parts: Parts) -> APIRouter:
         for path in sorted(FOLDER.rglob("*"))
         if path.suffix in TYPES
     }
-
     files |= {f"swagger/{name}": _read(path) for name, path in _swagger()}
 
     @made.get("/", include_in_schema=False)
@@ -78,9 +78,7 @@ def router(parts: Parts) -> APIRouter:
 
 
 def _swagger() -> list[tuple[str, Path]]:
-    from importlib.resources import files  # the package itself is not imported: it only brings files
-
-    folder = Path(str(files("fastapi_offline"))) / "static"
+    folder = Path(str(resources.files("fastapi_offline"))) / "static"
     return [(name, folder / name) for name in SWAGGER]
 
 

@@ -187,6 +187,11 @@ def test_what_this_machine_could_not_read_or_hold_is_tried_again(
         assert swap.poll(float(now_s)) is None
         later.run()
     assert swap.refused == len(shelf.loads) == 3
+    shelf.now = Serving("000002", 2)
+    swap.poll(3 * AGAIN_S - 0.25)
+    later.run()
+    assert swap.poll(3 * AGAIN_S) is shelf.now  # the next version is not kept waiting for it
+    shelf.now = Serving("000001", 3)
 
     shelf.damaged.clear()
     for now_s in range(100, 100 + int(AGAIN_S)):
