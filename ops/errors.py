@@ -42,6 +42,12 @@ class DirectoryRefused(OpsError):
     exit_code = exit_codes.USAGE
 
 
+class FolderRefused(OpsError):
+    """This folder cannot be emptied for a demo; name another one with --folder."""
+
+    exit_code = exit_codes.USAGE
+
+
 class BrokerFailed(OpsError):
     """The embedded broker did not come up or went away."""
 

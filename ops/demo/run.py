@@ -30,7 +30,7 @@ from ops.demo.scraped import replay_shown, take_ports
 from ops.demo.told import Told
 from ops.demo.versions import told_versions
 from ops.demo.waiting import Waiting
-from ops.errors import DirectoryRefused, OpsError
+from ops.errors import FolderRefused, OpsError
 from ops.lockstep import lockstep
 from ops.pacing import Pacing, Unpaced
 from ops.ports import free_port, is_free
@@ -69,13 +69,13 @@ class Plan:
 
 
 def fresh_folder(folder: Path) -> None:
-    """An empty run folder. Raises DirectoryRefused where a demo runs, or what is no demo's lies."""
+    """An empty run folder. Raises FolderRefused where a demo runs, or what is no demo's lies."""
     if folder.exists() and not folder.is_dir():
-        raise DirectoryRefused(f"{folder} is a file; a demo needs a folder.")
+        raise FolderRefused(f"{folder} is a file; a demo needs a folder.")
     if running(folder / "kafka") is not None:
-        raise DirectoryRefused(f"{folder} is in use by a running demo.")
+        raise FolderRefused(f"{folder} is in use by a running demo.")
     if folder.exists() and any(folder.iterdir()) and not any((folder / name).exists() for name in MARKS):
-        raise DirectoryRefused(f"{folder} holds something that no demo wrote; it would be emptied.")
+        raise FolderRefused(f"{folder} holds something that no demo wrote; it would be emptied.")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / MARKS[0]).touch()

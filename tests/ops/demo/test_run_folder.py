@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from ops.demo.run import MARKS, Plan, fresh_folder, own_places
-from ops.errors import DirectoryRefused
+from ops.errors import FolderRefused
 
 
 @pytest.mark.parametrize("mark", MARKS)
@@ -57,7 +57,7 @@ def test_what_no_demo_wrote_is_left_alone(tmp_path: Path) -> None:
     """A home directory named by mistake stays as it is, and so does a file."""
     (tmp_path / "thesis.tex").write_text("all of it")
     for place in (tmp_path, tmp_path / "thesis.tex"):
-        with pytest.raises(DirectoryRefused):
+        with pytest.raises(FolderRefused):
             fresh_folder(place)
 
     assert (tmp_path / "thesis.tex").read_text() == "all of it"
