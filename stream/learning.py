@@ -112,6 +112,7 @@ class Learner:
             "started": np.array([self._started]),
             "through_ms": np.array([] if self._through_ms is None else [self._through_ms], np.int64),
             "num_learned": np.array([self.num_learned], np.int64),
+            "early": pack_record(self._early if self.may_start else []),
             **pack_names("users", list(self._applied)),
             "applied": np.array(list(self._applied.values()), np.int64),
         }
@@ -126,3 +127,5 @@ class Learner:
         self.num_learned = int(arrays["num_learned"][0])
         self._started = bool(arrays["started"][0])
         self._through_ms = next(iter(arrays["through_ms"].tolist()), None)
+        early = unpack_record(arrays["early"]) if "early" in arrays else []  # an older snapshot has none
+        self._early = [(tuple(history), item, ts_ms) for history, item, ts_ms in early]

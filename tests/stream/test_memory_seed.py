@@ -15,8 +15,10 @@ from model.seed import Brought
 from model.version import Version
 from stream.adopting import Adopting
 from stream.hotswap import HotSwap
+from stream.leading import Leading
 from stream.learning import Learner, Seed
 from stream.recent import Recent
+from stream.scorer_checkpoint import Learned, packed, unpacked
 from stream.serving import Serving
 from tests.stream.test_hotswap import Later
 from tests.stream.test_scoring import FixedRanker, World, desk
@@ -107,6 +109,28 @@ def test_what_came_before_the_version_is_learned_on_top_of_it() -> None:
 
     assert different(late.learner.memory, offline.memory) == []
     assert different(again.learner.memory, offline.memory) == []
+
+
+def test_a_restart_before_the_first_version_came_loses_nothing_of_it() -> None:
+    """A snapshot of what was learned without a version, read back: the version's events are still gone on
+    from, and those of the snapshot learned on top, as by a scorer that was never killed."""
+    world, undisturbed, killed = World(), desk(), desk()
+    asked = [world.ask(user, item) for user, item in WARM + STREAM]
+    for live in (undisturbed, killed):
+        live.answer(asked[50:80])
+    snapshot = packed(Learned(learner=killed.learner, leading=Leading(), requests={}))
+    restarted = desk()
+    restarted.learner = unpacked(snapshot, {"dislike", "impression"}, CONFIG, None).learner
+    for live in (undisturbed, restarted):
+        live.adopt(Bringing())
+        live.answer(asked[80:])
+
+    assert different(restarted.learner.memory, undisturbed.learner.memory) == []
+    assert isinstance(restarted.learner.counts, Popularity)
+    assert isinstance(undisturbed.learner.counts, Popularity)
+    mine, theirs = restarted.learner.counts.to_arrays(), undisturbed.learner.counts.to_arrays()
+    assert all(np.array_equal(mine[name], theirs[name]) for name in mine.keys() | theirs.keys())
+    assert restarted.learner.num_learned == undisturbed.learner.num_learned
 
 
 def test_a_desk_starts_once() -> None:
